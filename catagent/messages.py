@@ -1,0 +1,307 @@
+"""What agents say to each other.
+
+Every message is a frozen pydantic model that goes to JSON and back unchanged, carries an `id`, and
+names in `parents` the messages it was made from, so that a trace of them is a readable record of how
+an answer came about. Behaviour lives in the agents; nothing here talks to a model.
+
+Unknown is not zero: a failed rollout has an `error`, an unreadable verdict is `unscored`, a reward
+that could not be computed is `None`, a cost that is not known is `None`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "Answer",
+    "AnswerKind",
+    "AnswerSource",
+    "ChatMessage",
+    "Criterion",
+    "Judgement",
+    "Kind",
+    "Message",
+    "Reference",
+    "Reward",
+    "RoleUsage",
+    "Rollout",
+    "RolloutGroup",
+    "Rubric",
+    "Solution",
+    "Task",
+    "Usage",
+    "Verdict",
+    "VerdictState",
+]
+
+Kind: TypeAlias = Literal["auto", "verifiable", "open"]
+AnswerKind: TypeAlias = Literal["math", "choice", "text", "code", "json", "tool_call"]
+AnswerSource: TypeAlias = Literal["boxed", "phrase", "code", "json", "tool_call", "last_line", "given"]
+VerdictState: TypeAlias = Literal["met", "unmet", "unscored"]
+ChatMessage: TypeAlias = dict[str, Any]
+"""One message in OpenAI's chat format. Kept as it came: images, tool calls and names pass untouched."""
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)
+
+
+class Message(BaseModel):
+    """Base of all messages: frozen, no unknown fields, an id and the ids it was made from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(default_factory=_new_id)
+    parents: tuple[str, ...] = ()
+
+
+class Task(Message):
+    """What is to be solved: a conversation, and how the answer is to be judged.
+
+    Gold labels have no field here: they never reach an agent.
+    """
+
+    messages: tuple[ChatMessage, ...] = Field(min_length=1)
+    kind: Kind = "auto"
+    params: dict[str, Any] = {}
+    """Request parameters for the rollouts (`tools`, `response_format`, …), forwarded untouched."""
+
+    @classmethod
+    def of(
+        cls,
+        prompt: str | list[ChatMessage] | tuple[ChatMessage, ...] | Task,
+        *,
+        kind: Kind = "auto",
+        params: Mapping[str, Any] | None = None,
+    ) -> Task:
+        """A task from a prompt or a conversation; a task is returned as it is."""
+        if isinstance(prompt, Task):
+            return prompt
+        if isinstance(prompt, str):
+            prompt = [{"role": "user", "content": prompt}]
+        return cls(messages=tuple(prompt), kind=kind, params=dict(params or {}))
+
+
+class Answer(BaseModel):
+    """A final answer as it stands in a text: what is compared, what kind it is, where it was found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    kind: AnswerKind = "math"
+    source: AnswerSource = "given"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Rollout(Message):
+    """One sample of the policy, or the reason why there is none."""
+
+    index: int = Field(ge=0)
+    text: str | None = None
+    answer: Answer | None = None
+    reasoning: str | None = None
+    """Thinking that the endpoint returned apart from the text."""
+    tool_calls: tuple[dict[str, Any], ...] = ()
+    finish_reason: str | None = None
+    logprobs: tuple[float, ...] | None = None
+    """Log-probability of each sampled token, in nats, where the endpoint gives them."""
+    model: str | None = None
+    error: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is a sample: some text or a tool call, and no error."""
+        return self.error is None and bool(self.text or self.tool_calls)
+
+
+class RolloutGroup(Message):
+    """The G rollouts of one task, in sampling order, failed ones included."""
+
+    task_id: str
+    kind: Kind = "auto"
+    """How the group is to be judged: `verifiable` or `open` once the sampler has settled it."""
+    rollouts: tuple[Rollout, ...]
+
+    @property
+    def survivors(self) -> tuple[Rollout, ...]:
+        """The rollouts that hold a sample."""
+        return tuple(r for r in self.rollouts if r.ok)
+
+    @property
+    def partial(self) -> bool:
+        """Whether a rollout was lost."""
+        return not all(r.ok for r in self.rollouts)
+
+
+class Reference(Message):
+    """The estimated reference: what the rollouts, reconciled, say.
+
+    `agreement` is the share of surviving rollouts with the same final answer, `None` where answers
+    cannot be compared. `differs_from_majority` is `None` where there is no single majority.
+    `fallback` says why `method` is not the estimator that was asked for.
+    """
+
+    text: str
+    answer: Answer | None = None
+    method: str
+    agreement: float | None = Field(default=None, ge=0, le=1)
+    majority: Answer | None = None
+    differs_from_majority: bool | None = None
+    fallback: str | None = None
+    rounds: int = Field(default=0, ge=0)
+    """Synthesis rounds: more than 1 when the rollouts did not fit the context window together."""
+
+
+class Criterion(BaseModel):
+    """One binary, checkable property of a good response."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    text: str
+    weight: float = 1.0
+
+
+class Rubric(Message):
+    """Criteria that stand in for a reference on open-ended tasks (paper, section 1.4)."""
+
+    criteria: tuple[Criterion, ...] = Field(min_length=1)
+    source: str = "reference"
+
+
+class Verdict(BaseModel):
+    """The judge's word on one criterion. `unscored` is not `unmet`: it says that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    criterion_id: str
+    state: VerdictState
+    reason: str | None = None
+    probability: float | None = Field(default=None, ge=0, le=1)
+    """p(met) from the judge's log-probabilities, where the endpoint gives them."""
+
+
+class Judgement(Message):
+    """The verdicts on one rollout."""
+
+    rollout_id: str
+    verdicts: tuple[Verdict, ...]
+
+
+class Reward(Message):
+    """What one rollout earned. `value` is `None` when it could not be computed, never 0 instead."""
+
+    rollout_id: str
+    value: float | None
+    name: str
+    breakdown: dict[str, float | None] = {}
+    reason: str | None = None
+
+
+class RoleUsage(BaseModel):
+    """What one role consumed, failed attempts and discarded samples included."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    calls: int = 0
+    """Requests sent, whatever came back."""
+    failed: int = 0
+    """Of these, requests that brought nothing usable."""
+    refused: int = 0
+    """Of the failed ones, refusals for the rate limit (429)."""
+    cached: int = 0
+    """Samples taken from the journal instead of bought."""
+    discarded: int = 0
+    """Samples bought and not used."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    unmetered: int = 0
+    """Successful calls whose reply did not say how many tokens it cost."""
+    usd: float = 0.0
+    """Cost of the calls whose price is known."""
+    unpriced: int = 0
+    """Calls whose price is not known."""
+    seconds: float = 0.0
+    """Time spent waiting for replies, summed over calls that ran side by side."""
+
+    def __add__(self, other: RoleUsage) -> RoleUsage:
+        mine, theirs = self.__dict__, other.__dict__
+        return RoleUsage.model_construct(**{name: mine[name] + theirs[name] for name in mine})
+
+
+class Usage(BaseModel):
+    """What a solve consumed, in all and by role."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    roles: dict[str, RoleUsage] = {}
+    seconds: float = 0.0
+    """Wall time."""
+
+    @property
+    def total(self) -> RoleUsage:
+        """The sum over roles."""
+        return sum(self.roles.values(), RoleUsage())
+
+    @property
+    def calls(self) -> int:
+        """Requests sent."""
+        return self.total.calls
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens together."""
+        total = self.total
+        return total.prompt_tokens + total.completion_tokens
+
+    @property
+    def usd(self) -> float | None:
+        """Cost in US dollars; `None` when the price of some call is not known."""
+        total = self.total
+        return None if total.unpriced else total.usd
+
+    def __add__(self, other: Usage) -> Usage:
+        roles = dict(self.roles)
+        for role, usage in other.roles.items():
+            roles[role] = roles.get(role, RoleUsage()) + usage
+        return Usage(roles=roles, seconds=self.seconds + other.seconds)
+
+
+class Solution(Message):
+    """Everything a solve or a scoring brought: reference, group, rubric, rewards, usage."""
+
+    task: Task
+    group: RolloutGroup
+    reference: Reference | None = None
+    rubric: Rubric | None = None
+    judgements: tuple[Judgement, ...] = ()
+    rewards: tuple[Reward, ...] = ()
+    usage: Usage = Usage()
+    notes: tuple[str, ...] = ()
+    """What a user should know: which model was chosen and why, what was fallen back to."""
+
+    @property
+    def text(self) -> str:
+        """The reference's text, empty when there is no reference."""
+        return self.reference.text if self.reference else ""
+
+    @property
+    def answer(self) -> str | None:
+        """The reference's final answer, if it has one."""
+        return self.reference.answer.text if self.reference and self.reference.answer else None
+
+    @property
+    def rollouts(self) -> tuple[Rollout, ...]:
+        """The G rollouts."""
+        return self.group.rollouts
+
+    @property
+    def partial(self) -> bool:
+        """Whether fewer than G rollouts survived."""
+        return self.group.partial
