@@ -1,0 +1,95 @@
+"""From two texts to a verdict: reads each in all the ways it may be meant and compares the trees.
+
+Runs in the caller's process with cheap leaves and again in a worker with symbolic ones.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from .cleaning import clean
+from .comparison import Leaves, compare
+from .passages import last_boxes
+from .reader import MAX_LENGTH, Node, Unreadable, read
+from .texts import choice_of, is_clock, is_words, number_word, plain_words, same_words
+
+__all__ = ["judge", "readings", "readings_of"]
+
+
+def judge(a: str, b: str, leaves: Leaves) -> bool | None:
+    """Whether two texts are the same answer; `None` where the leaves or the reader could not tell."""
+    a, b = _inside(a), _inside(b)
+    x, y = _cleaned(a), _cleaned(b)
+    if not x or not y:
+        return False
+    if x == y:
+        return True
+    rules = leaves.rules
+    letters = choice_of(x), choice_of(y)
+    if letters[0] and letters[1]:
+        bare = len(plain_words(a)) == len(plain_words(b)) == 1
+        if not (bare and x in "xyzijkmn" + "XYZIJKMN"):
+            return letters[0] == letters[1]
+    words = plain_words(a), plain_words(b)
+    if same_words(a, b, rules):
+        return True
+    if is_clock(words[0]) and is_clock(words[1]):
+        return False
+    wordy = is_words(words[0]), is_words(words[1])
+    if all(wordy) and not any(ch.isdigit() for text in words for ch in text):
+        return False
+    trees_a, trees_b = readings(x), readings(y)
+    if not trees_a or not trees_b:
+        return _unread(a, b, words, leaves)
+    doubt = False
+    for s in trees_a:
+        for t in trees_b:
+            verdict = compare(s, t, leaves)
+            if verdict:
+                return True
+            doubt = doubt or verdict is None
+    return None if doubt else False
+
+
+def _inside(text: str) -> str:
+    if "\\boxed" in text or "\\fbox" in text:
+        found = last_boxes(text)
+        if found:
+            return found
+    return text
+
+
+@lru_cache(maxsize=4096)
+def _cleaned(text: str) -> str:
+    return clean(text)
+
+
+@lru_cache(maxsize=4096)
+def readings(text: str) -> tuple[Node, ...]:
+    """The trees a cleaned text may stand for, the likeliest first; none when it cannot be read."""
+    if len(text) > MAX_LENGTH:
+        return ()
+    found: list[Node] = []
+    for thousands in (True, False):
+        try:
+            tree = read(text, thousands=thousands)
+        except (Unreadable, RecursionError):
+            continue
+        if tree not in found:
+            found.append(tree)
+        if "," not in text:
+            break
+    return tuple(found)
+
+
+def _unread(a: str, b: str, words: tuple[str, str], leaves: Leaves) -> bool | None:
+    for mine, other in ((words[0], b), (words[1], a)):
+        number = number_word(mine)
+        if number is not None and leaves.rules.number_words:
+            return judge(str(number), other, leaves)
+    return None
+
+
+def readings_of(text: str) -> tuple[Node, ...]:
+    """The readings of a text as it came."""
+    return readings(_cleaned(_inside(text))) if len(text) <= MAX_LENGTH else ()
