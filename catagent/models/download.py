@@ -22,7 +22,16 @@ from catagent.errors import FetchError
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["Progress", "Refused", "download", "exclusive", "matches", "require_space", "session"]
+__all__ = [
+    "Progress",
+    "Refused",
+    "download",
+    "exclusive",
+    "matches",
+    "require_space",
+    "session",
+    "uncertified",
+]
 
 Progress = Callable[[int, int | None], None]
 """Told the bytes there are and, where known, the bytes there will be. Never goes backwards."""
@@ -137,6 +146,11 @@ async def exclusive(path: Path, waiting: Callable[[], None] | None = None) -> As
         lock.release()
 
 
+def uncertified(host: str) -> str:
+    """What to tell a user whose trust store does not know the host's certificate."""
+    return f"the certificate of {host} cannot be verified: set SSL_CERT_FILE to your CA bundle"
+
+
 def session() -> aiohttp.ClientSession:
     """A session that honours the environment's proxies and certificates."""
     import aiohttp
@@ -203,6 +217,7 @@ class _Transfer:
         self.progress = progress
         self.shown = -1
         self.wish = 0.0
+        self.why = ""
 
     async def run(self) -> None:
         import aiohttp
@@ -211,31 +226,29 @@ class _Transfer:
         async with session() as http:
             while True:
                 before = self.part.size
+                self.wish, self.why = 0.0, f"{self.host} broke off"
                 try:
                     if await self.attempt(http, before):
                         return
-                    why = f"{self.host} broke off"
                 except aiohttp.ClientConnectorCertificateError:
-                    raise FetchError(
-                        f"the certificate of {self.host} cannot be verified: "
-                        "set SSL_CERT_FILE to your CA bundle"
-                    ) from None
+                    raise FetchError(uncertified(self.host)) from None
                 except aiohttp.InvalidURL:
                     raise FetchError(f"the address of {self.host} cannot be read") from None
                 except aiohttp.ClientConnectorError:
-                    why = f"{self.host} cannot be reached"
+                    self.why = f"{self.host} cannot be reached"
                 except TimeoutError:
-                    why = f"{self.host} does not answer"
+                    self.why = f"{self.host} does not answer"
                 except aiohttp.ClientError:
-                    why = f"{self.host} broke off"
+                    pass
                 fruitless = 0 if self.part.size > before else fruitless + 1
                 if fruitless >= _TRIES:
-                    left = f" after {self.part.size / 1e6:.0f} MB; run it again to go on from there" * (
-                        self.part.size > 0
+                    there = self.part.size / 1e6
+                    raise FetchError(
+                        f"{self.why} after {there:.1f} MB; run it again to go on from there"
+                        if there
+                        else f"{self.why}; try again later"
                     )
-                    raise FetchError(f"{why}{left}")
                 await asyncio.sleep(min(_PATIENCE, max(self.wish, _BACKOFF * 2**fruitless)))
-                self.wish = 0.0
 
     async def attempt(self, http: aiohttp.ClientSession, have: int) -> bool:
         """One request; True when the last byte is there."""
@@ -255,6 +268,7 @@ class _Transfer:
             if response.status == 429 or response.status >= 500:
                 wish = response.headers.get("Retry-After", "")
                 self.wish = float(wish) if wish.isdigit() else 0.0
+                self.why = f"{self.host} answers HTTP {response.status}"
                 return False
             if response.status not in (200, 206):
                 raise Refused(f"{self.host} refuses the file (HTTP {response.status})", response.status)
@@ -277,6 +291,8 @@ class _Transfer:
                 writer.write(chunk)
                 have += len(chunk)
                 self.tell(have, total)
+                if self.size is not None and have > self.size:
+                    return True  # too long: its checksum will not match
         return total is None or have >= total
 
     def tell(self, have: int, total: int | None = None) -> None:

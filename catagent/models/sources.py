@@ -23,7 +23,16 @@ from urllib.parse import quote, urljoin, urlsplit
 from urllib.request import url2pathname
 
 from catagent.errors import FetchError
-from catagent.models.download import CHUNK, Progress, Refused, download, matches, require_space, session
+from catagent.models.download import (
+    CHUNK,
+    Progress,
+    Refused,
+    download,
+    matches,
+    require_space,
+    session,
+    uncertified,
+)
 
 __all__ = ["Hub", "Wheel"]
 
@@ -85,6 +94,8 @@ class Hub:
             raise FetchError(
                 f"{self.where} does not answer within {_PROBE_SECONDS:g} s; HF_ENDPOINT may name a mirror"
             ) from None
+        except aiohttp.ClientConnectorCertificateError:
+            raise FetchError(uncertified(self.where)) from None
         except aiohttp.ClientError:
             raise FetchError(f"{self.where} cannot be reached; HF_ENDPOINT may name a mirror") from None
         if response.status >= 400:
