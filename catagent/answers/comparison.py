@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-from .numbers import same_number, same_up_to_scale
+from .numbers import same_number, same_up_to_scale, zeros_differ
 from .reader import Node, negated, times
 from .regions import Region, region_of, same_region
 from .rules import Rules
@@ -37,7 +37,7 @@ class Leaves:
 
     def equations(self, a: Node, b: Node) -> bool | None:
         """Whether `a = 0` and `b = 0` have the same solutions; both are known not to be multiples."""
-        return None
+        return False if zeros_differ(a, b) else None
 
     def region(self, node: Node) -> Region | None:
         """The real set a relation describes, where it can be had."""

@@ -12,7 +12,7 @@ from .reader import Node
 from .rules import Rules
 from .values import Unknown, exact, free_symbols, has_decimals, integer_like, point, value
 
-__all__ = ["close", "same_number", "same_up_to_scale"]
+__all__ = ["close", "same_number", "same_up_to_scale", "zeros_differ"]
 
 _POINTS = 4
 
@@ -119,3 +119,52 @@ def same_up_to_scale(a: Node, b: Node) -> complex | None | bool:
             return False
         seen += 1
     return ratio if seen >= 2 else None
+
+
+def zeros_differ(a: Node, b: Node) -> bool:
+    """Whether some zero of one expression is surely no zero of the other (found by the secant method)."""
+    names = sorted(free_symbols(a) | free_symbols(b))
+    return any(_refutes(f, g, names, index) for f, g in ((a, b), (b, a)) for index in range(3))
+
+
+def _refutes(f: Node, g: Node, names: list[str], index: int) -> bool:
+    at = point(frozenset(names), index, frozenset())
+    mine = free_symbols(f)
+    for name in names:
+        if name not in mine:
+            continue
+        zero = _zero(f, name, at)
+        if zero is None:
+            continue
+        try:
+            (left, slack), (right, error) = value(f, {**at, name: zero}), value(g, {**at, name: zero})
+        except Unknown:
+            continue
+        step = 1e-6 * max(abs(zero), 1.0)
+        try:
+            slope = abs(value(g, {**at, name: zero + step})[0] - right) / step
+            own = abs(value(f, {**at, name: zero + step})[0] - left) / step
+        except Unknown:
+            continue
+        if own == 0:
+            continue
+        distance = (abs(left) + slack) / own
+        if abs(right) > 1e4 * (error + slope * distance) and abs(right) > 1e-6 * max(slope, 1e-3):
+            return True
+    return False
+
+
+def _zero(f: Node, name: str, at: dict[str, complex]) -> complex | None:
+    x, y = at[name], at[name] + (0.31 + 0.17j)
+    try:
+        u, v = value(f, {**at, name: x})[0], value(f, {**at, name: y})[0]
+        for _ in range(60):
+            if u == v:
+                break
+            x, y, u = y, y - v * (y - x) / (v - u), v
+            v, error = value(f, {**at, name: y})
+            if abs(y - x) <= 1e-14 * abs(y) or abs(v) <= error:
+                return complex(y.real) if abs(y.imag) < 1e-12 * max(abs(y), 1.0) else y
+    except (Unknown, OverflowError, ZeroDivisionError):
+        return None
+    return None
