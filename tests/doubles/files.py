@@ -16,13 +16,17 @@ __all__ = ["FileDouble", "Seen", "Trouble"]
 
 @dataclass(frozen=True)
 class Trouble:
-    """What one GET of a file meets. `cut_after` counts the bytes of the body that still come."""
+    """What one GET of a file meets. `cut_after` counts the bytes of the body that still come.
+
+    `shift` makes a partial answer start so many bytes later than was asked, and say so.
+    """
 
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     cut_after: int | None = None
     data: bytes | None = None
     ignore_range: bool = False
+    shift: int = 0
     head_delay: float = 0.0
 
 
@@ -83,7 +87,7 @@ class FileDouble(Loopback):
         start, status, headers = 0, 200, {"Accept-Ranges": "bytes"}
         total = len(data)
         if wanted and not trouble.ignore_range:
-            start = int(wanted[1])
+            start = int(wanted[1]) + trouble.shift
             end = min(int(wanted[2]) if wanted[2] else total - 1, total - 1)
             if start >= total:
                 return web.Response(status=416, headers={"Content-Range": f"bytes */{total}"})

