@@ -14,18 +14,34 @@ if TYPE_CHECKING:
     from .clusters import Classes, acluster, cluster
     from .equivalence import aequivalent, equivalent
     from .extraction import extract
+    from .programs import aprograms_equivalent, programs_equivalent
     from .rules import Rules
+    from .sandbox import Sandbox
 
-__all__ = ["Classes", "Rules", "acluster", "aequivalent", "cluster", "equivalent", "extract"]
+__all__ = [
+    "Classes",
+    "Rules",
+    "Sandbox",
+    "acluster",
+    "aequivalent",
+    "aprograms_equivalent",
+    "cluster",
+    "equivalent",
+    "extract",
+    "programs_equivalent",
+]
 
 _HOMES = {
     "Classes": "clusters",
     "Rules": "rules",
+    "Sandbox": "sandbox",
     "acluster": "clusters",
     "aequivalent": "equivalence",
+    "aprograms_equivalent": "programs",
     "cluster": "clusters",
     "equivalent": "equivalence",
     "extract": "extraction",
+    "programs_equivalent": "programs",
 }
 
 

@@ -68,6 +68,7 @@ _THOUSANDS_LATEX = re.compile(
 _SPACED_THOUSANDS = re.compile(r"(?<![\d.,/^_}])(\d{1,3})((?: \d{3})+)(?![\d,/])")
 _SPACES = re.compile(r"\\[,;:!> ]|~|\s+")
 _DELIMITERS = re.compile(r"\\[()\[\]]|(?<!\\)\$\$?")
+_LONE_DOLLAR = re.compile(r"(?<!\\)\$(?=\s?[\d.])")
 _ROW_BREAK = "\ue000"
 
 
@@ -127,6 +128,8 @@ def clean(text: str) -> str:
         text = unwrapped(text, "fbox")
         text = _COMMENT_COMMANDS.sub(" ", text)
         text = _COMMAND.sub(_synonym, text)
+    if text.count("$") == 1:
+        text = _LONE_DOLLAR.sub(r"\\$", text)
     text = _DELIMITERS.sub(" ", text)
     text = _SPACES.sub(" ", text)
     text = _SPACED_THOUSANDS.sub(lambda m: m[1] + m[2].replace(" ", ""), text)

@@ -6,7 +6,6 @@ arithmetic and what remains is `None`; in a worker a `Leaves` backed by SymPy de
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -16,7 +15,7 @@ from .regions import Region, region_of, same_region
 from .rules import Rules
 from .texts import choice_of, number_word, same_words
 from .units import lookup
-from .values import free_symbols
+from .values import free_symbols, parts
 
 __all__ = ["Leaves", "compare"]
 
@@ -89,12 +88,21 @@ def _tidy(node: Node) -> Node:
                 node = exact_part
         elif node[0] == "rel" and node[1] == ("in",) and _is_name(node[2][0]):
             node = node[2][1]
+        elif node[0] in ("list", "and") and any(map(_is_domain, node[1])) and not all(map(_is_domain, node[1])):
+            node = ("list" if node[0] == "list" else "and", tuple(item for item in node[1] if not _is_domain(item)))
+            if len(node[1]) == 1:
+                node = node[1][0]
         elif node[0] == "set" and len(node[1]) == 1 and _is_relation(node[1][0]):
             node = node[1][0]
         elif node[0] == "fn" and node[1] == "builder" and len(node[2]) == 2 and node[2][0][0] != "list":
             node = _tidy(node[2][1])
         else:
             return node
+
+
+def _is_domain(node: Node) -> bool:
+    """Whether an item only says where a parameter runs: `k in Z`."""
+    return node[0] == "rel" and node[1] == ("in",) and node[2][1][0] == "const"
 
 
 def _is_name(node: Node) -> bool:
@@ -132,15 +140,13 @@ def _unassigned(a: Node, b: Node) -> tuple[Node, Node]:
         a = _answer_side(a, ends_a, b)
     elif ends_b and not _is_relation(a):
         b = _answer_side(b, ends_b, a)
-    elif a[0] in ("list", "and", "set") and not ends_b:
-        a = _unnamed_items(a)
-    if b[0] in ("list", "and", "set") and not ends_a and not _has_equations(a):
-        b = _unnamed_items(b)
+    elif _has_equations(a) != _has_equations(b) and not ends_a and not ends_b:
+        a, b = (_unnamed_items(a), b) if _has_equations(a) else (a, _unnamed_items(b))
     return a, b
 
 
 def _has_equations(node: Node) -> bool:
-    return node[0] in ("list", "and", "set", "paren") and any(_chain(item) for item in node[1])
+    return node[0] in ("list", "and", "or", "set", "paren") and any(_chain(item) for item in node[1])
 
 
 def _answer_side(node: Node, ends: tuple[Node, Node], other: Node) -> Node:
@@ -162,6 +168,8 @@ def _unnamed_items(node: Node) -> Node:
             return node
         names.append(ends[0])
         items.append(_tidy(ends[1]))
+    if not items:
+        return node
     distinct = len(set(names)) == len(names) and len(names) > 1
     return ("paren" if distinct else "list", tuple(items))
 
@@ -286,6 +294,8 @@ def _texts(a: Node, b: Node, leaves: Leaves) -> bool | None:
     number = number_word(words) if leaves.rules.number_words else None
     if number is not None:
         return compare(("num", Fraction(number)), other, leaves)
+    if words.lower() in ("infinity", "infinite") and other == ("const", "inf"):
+        return True
     if words.lower() in ("all real numbers", "all reals", "real numbers") and other == ("const", "reals"):
         return True
     return words.lower() in ("no solution", "no solutions", "none", "empty set") and other == ("set", ())
@@ -407,7 +417,7 @@ def _operands(node: Node, kind: str) -> list[Node]:
 def _matrices(a: Node, b: Node, leaves: Leaves) -> bool | None:
     rows_a, rows_b = _rows(a, leaves), _rows(b, leaves)
     if rows_a is None or rows_b is None:
-        if a[0] == b[0] or a[0] in ("mul", "add", "pow", "fn") or b[0] in ("mul", "add", "pow", "fn"):
+        if _holds_matrix(a) and _holds_matrix(b):
             return leaves.numbers(a, b)
         return False
     if a[0] != b[0]:
@@ -417,6 +427,10 @@ def _matrices(a: Node, b: Node, leaves: Leaves) -> bool | None:
     if len(rows_a) != len(rows_b) or len(rows_a[0]) != len(rows_b[0]):
         return False
     return _all([_pairwise(x, y, leaves) for x, y in zip(rows_a, rows_b, strict=True)])
+
+
+def _holds_matrix(node: Node) -> bool:
+    return node[0] == "matrix" or any(map(_holds_matrix, parts(node)))
 
 
 def _vector(rows: Sequence[Sequence[Node]]) -> Sequence[Node] | None:
@@ -553,12 +567,5 @@ def _equations(a: Node, b: Node, leaves: Leaves) -> bool | None:
         return True
     if free_symbols(left) != free_symbols(right):
         return False
-    if ratio is False and _plain(a) and _plain(b):
-        return False
     return leaves.equations(left, right)
 
-
-def _plain(relation: Node) -> bool:
-    """Whether a relation is solved for its one variable, so that scaling is the only freedom."""
-    left, right = relation[2]
-    return (_is_name(left) and not free_symbols(left) & free_symbols(right)) and not math.isinf(1.0)

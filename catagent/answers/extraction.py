@@ -11,7 +11,8 @@ import json
 import re
 
 from ..messages import Answer, AnswerKind, AnswerSource
-from .passages import last_boxes, last_sentence, math_spans, sentence_after, stripped_markup
+from .judging import boxed_answer
+from .passages import last_sentence, math_spans, sentence_after, stripped_markup
 from .texts import choice_of, is_words, plain_words
 
 __all__ = ["extract"]
@@ -52,7 +53,7 @@ def extract(text: str, kind: AnswerKind | None = None) -> Answer | None:
         return _code(body)
     if kind in ("json", "tool_call"):
         return _json(body, kind)
-    boxed = last_boxes(body)
+    boxed = boxed_answer(body)
     if boxed is not None:
         return _answer(boxed, "boxed", kind) if boxed.strip() else None
     for found, source in ((_tagged(body), "phrase"), (_phrase(body, kind), "phrase")):

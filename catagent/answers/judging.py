@@ -5,15 +5,20 @@ Runs in the caller's process with cheap leaves and again in a worker with symbol
 
 from __future__ import annotations
 
+import contextlib
+import re
 from functools import lru_cache
 
 from .cleaning import clean
 from .comparison import Leaves, compare
 from .passages import last_boxes
 from .reader import MAX_LENGTH, Node, Unreadable, read
+from .rules import DEFAULT_RULES
 from .texts import choice_of, is_clock, is_words, number_word, plain_words, same_words
 
-__all__ = ["judge", "readings", "readings_of"]
+_MEASURED = re.compile(r"^(-?[\d.,/]+) (m|g|s|h|L|l|N|J|W|V|K)(\^\{?[23]\}?)?$")
+
+__all__ = ["boxed_answer", "judge", "readings", "readings_of"]
 
 
 def judge(a: str, b: str, leaves: Leaves) -> bool | None:
@@ -38,7 +43,10 @@ def judge(a: str, b: str, leaves: Leaves) -> bool | None:
     wordy = is_words(words[0]), is_words(words[1])
     if all(wordy) and not any(ch.isdigit() for text in words for ch in text):
         return False
-    trees_a, trees_b = readings(x), readings(y)
+    trees_a, trees_b = (
+        (("text", text),) if wordy_text and not any(map(str.isdigit, text)) else readings(cleaned)
+        for text, wordy_text, cleaned in zip(words, wordy, (x, y), strict=True)
+    )
     if not trees_a or not trees_b:
         return _unread(a, b, words, leaves)
     doubt = False
@@ -53,10 +61,25 @@ def judge(a: str, b: str, leaves: Leaves) -> bool | None:
 
 def _inside(text: str) -> str:
     if "\\boxed" in text or "\\fbox" in text:
-        found = last_boxes(text)
-        if found:
-            return found
+        return boxed_answer(text) or text
     return text
+
+
+def boxed_answer(text: str) -> str | None:
+    r"""The answer in the last box, or in the last few when they stand side by side.
+
+    Boxes that say the same twice (`\boxed{1.5}` or `\boxed{\frac32}`) count once. `None` without a box, empty
+    when the last one is not closed.
+    """
+    contents = last_boxes(text)
+    if contents is None:
+        return None
+    kept: list[str] = []
+    leaves = Leaves(DEFAULT_RULES)
+    for content in reversed(contents):
+        if not any("\\boxed" not in content and judge(content, other, leaves) for other in kept):
+            kept.append(content)
+    return ", ".join(reversed(kept))
 
 
 @lru_cache(maxsize=4096)
@@ -70,6 +93,9 @@ def readings(text: str) -> tuple[Node, ...]:
     if len(text) > MAX_LENGTH:
         return ()
     found: list[Node] = []
+    if measured := _MEASURED.match(text):
+        with contextlib.suppress(Unreadable):
+            found.append(("unit", read(measured[1]), measured[2] + (measured[3] or "")))
     for thousands in (True, False):
         try:
             tree = read(text, thousands=thousands)

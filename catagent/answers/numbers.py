@@ -50,6 +50,11 @@ def _rounds_to(decimal: Node, other: Node, gap: Fraction, rules: Rules) -> bool:
 
 def same_number(a: Node, b: Node, rules: Rules) -> bool | None:
     """Equality of two scalar trees, or `None` where floating point cannot tell."""
+    signs = _infinite(a), _infinite(b)
+    if any(signs):
+        if all(signs):
+            return signs[0] == signs[1]
+        return False
     try:
         x: Fraction | None = exact(a)
     except Unknown:
@@ -83,6 +88,15 @@ def same_number(a: Node, b: Node, rules: Rules) -> bool | None:
     if doubtful or not agreed:
         return None
     return True
+
+
+def _infinite(node: Node) -> int:
+    """1 and -1 for plus and minus infinity, 0 for anything else."""
+    if node == ("const", "inf"):
+        return 1
+    if node[0] == "mul" and len(node[1]) == 2 and node[1][1] == ("const", "inf") and node[1][0][0] == "num":
+        return 1 if node[1][0][1] > 0 else -1
+    return 0
 
 
 def _tolerance(a: Node, b: Node, rules: Rules) -> float:

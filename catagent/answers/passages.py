@@ -33,10 +33,10 @@ def balanced_end(text: str, start: int) -> int:
     return -1
 
 
-def last_boxes(text: str) -> str | None:
-    r"""Content of the last box, joined with the boxes that stand directly before it as in `\boxed{1}, \boxed{2}`.
+def last_boxes(text: str) -> list[str] | None:
+    r"""Content of the last box after those of the boxes that stand directly before it: `\boxed{1}, \boxed{2}`.
 
-    `None` without a box, an empty string when the last one is not closed.
+    `None` without a box, no content when the last one is not closed.
     """
     matches = list(_BOX.finditer(text))
     matches = [m for m in matches[-_MAX_BOXES:] if m.end() < len(text) or m is matches[-1]]
@@ -48,13 +48,13 @@ def last_boxes(text: str) -> str | None:
         if text[match.end() : match.end() + 1] != "{":
             token = re.match(r"\\?\w+", text[match.end() :])
             if contents or token is None:
-                return ", ".join(reversed(contents)) if contents else ""
-            return token[0]
+                return contents[::-1]
+            return [token[0]]
         end = balanced_end(text, match.end())
         if end < 0:
             if contents:
                 break
-            return ""
+            return []
         content = text[match.end() + 1 : end - 1]
         if contents:
             if end > next_start:
@@ -66,7 +66,7 @@ def last_boxes(text: str) -> str | None:
             content += r"\%" if percent else ""
         contents.append(content)
         next_start = match.start()
-    return ", ".join(part.strip() for part in reversed(contents))
+    return [part.strip() for part in reversed(contents)]
 
 
 def math_spans(text: str) -> list[str]:

@@ -202,7 +202,7 @@ def _mirrored(end: End) -> End:
 
 
 def _near(a: float, b: float) -> bool:
-    return a == b or abs(a - b) <= _SAME * max(abs(a), abs(b))
+    return a == b or (math.isfinite(a - b) and abs(a - b) <= _SAME * max(abs(a), abs(b)))
 
 
 def _normal(pieces: Sequence[Piece]) -> Region:

@@ -14,9 +14,11 @@ __all__ = ["choice_of", "is_clock", "is_words", "number_word", "plain_words", "s
 _CHOICE = re.compile(r"^[\s(\[{]*(?:(?:option|choice|answer)\s*:?\s*)?[(\[{]*([A-Za-z])[)\]}.:]*$", re.IGNORECASE)
 _CHOICE_WITH_CONTENT = re.compile(r"^[(\[]?([A-Za-z])[)\].:]\s*\S", re.DOTALL)
 _MACRO = re.compile(r"\\(?:text|mathrm|mathbf|textbf|textit|textrm|mbox|operatorname|emph|boxed|bf|rm|left|right)\b\s*")
+_NO_BRACES = str.maketrans("", "", "${}")
 _EDGES = " \t\n.,;:!?\"'`*_$(){}[]"
 _ARTICLE = re.compile(r"^(?:the|an?)\s+", re.IGNORECASE)
 _WORDS_ONLY = re.compile(r"^[^\W_][^\n\\^=<>+/*{}|]*$")
+_LETTERS = re.compile(r"^[^\W\d_]{2,}(?:[\s,;.'_&-]*[^\W\d_]+)*$")
 _MONTHS = {name: i + 1 for i, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split())}
 _ISO_DATE = re.compile(r"^(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})$")
 _DAY_FIRST = re.compile(r"^(\d{1,2})(?:st|nd|rd|th)?(?:\s+of)?\s+([a-z]{3,9})\.?,?\s+(\d{4})$")
@@ -44,7 +46,7 @@ def plain_words(text: str) -> str:
 
 def choice_of(text: str) -> str | None:
     """The letter of a multiple-choice answer in upper case: `(C)`, `C.`, `option c`, `C) 42`."""
-    text = _MACRO.sub("", text).replace("$", "").strip(" \t\n*")
+    text = _MACRO.sub("", text).translate(_NO_BRACES).strip(" \t\n*")
     match = _CHOICE.match(text.strip().rstrip(".")) or _CHOICE_WITH_CONTENT.match(text)
     return match[1].upper() if match else None
 
@@ -75,7 +77,7 @@ def _folded(words: str, rules: Rules) -> str:
     dated = _date(lowered) or _time(lowered)
     if dated:
         return dated
-    if rules.case_sensitive:
+    if rules.case_sensitive or not _LETTERS.match(lowered):
         return words
     lowered = " ".join(re.sub(r"[\s,;.\-_]+", " ", lowered).split())
     return _SAME.get(lowered, lowered)
@@ -108,7 +110,9 @@ def _time(text: str) -> str | None:
 def same_words(a: str, b: str, rules: Rules) -> bool:
     """Equality of two texts up to case, articles, outer punctuation, and spellings of dates and times."""
     x, y = plain_words(a), plain_words(b)
-    return bool(x) and (x == y or _folded(x, rules) == _folded(y, rules))
+    if not x or not y:
+        return False
+    return x == y or _folded(x, rules) == _folded(y, rules)
 
 
 def same_json(a: str, b: str) -> bool | None:
