@@ -48,7 +48,7 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
                 licence="Apache-2.0",
                 size=639_446_688,
                 context=32_768,
-                summary="Qwen3 0.6B at 8 bits: solves easy problems, reads rollouts.",
+                summary="Qwen3 0.6B at 8 bits: a small model that can think before it answers.",
             ),
             Entry(
                 name="smollm2-135m",
