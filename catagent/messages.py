@@ -10,8 +10,9 @@ that could not be computed is `None`, a cost that is not known is `None`.
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -285,6 +286,18 @@ class Solution(Message):
     usage: Usage = Usage()
     notes: tuple[str, ...] = ()
     """What a user should know: which model was chosen and why, what was fallen back to."""
+
+    def trace(self) -> Iterator[str]:
+        """The messages of this solve in the order they were made, as JSON lines.
+
+        Each is `{"message": type, …}`; `parents` says what it was made from.
+        """
+        said = (self.task, *self.group.rollouts, self.reference, self.rubric, *self.judgements, *self.rewards)
+        for message in said:
+            if message is not None:
+                kind = type(message).__name__
+                yield json.dumps({"message": kind, **message.model_dump(mode="json")}, ensure_ascii=False)
+        yield json.dumps({"message": "Usage", **self.usage.model_dump(mode="json")})
 
     @property
     def text(self) -> str:

@@ -1,0 +1,5 @@
+"""`python -m catagent`."""
+
+from catagent.cli.main import main
+
+main()

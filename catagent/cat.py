@@ -1,0 +1,293 @@
+"""CaT: the pipeline that wires agents, estimators and rewards.
+
+`solve` runs it from a prompt to the reference and its rewards; `score` enters with completions made
+elsewhere. Both are one line: sampler, estimator, rewards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from catagent.agents.prompts import Prompts
+from catagent.agents.sampler import Sampler, rollout_of, settled_kind
+from catagent.answers import extract
+from catagent.background import run_in_background
+from catagent.errors import ConfigError, QuorumError
+from catagent.estimators import Estimator, EstimatorContext, make_estimator
+from catagent.estimators.agreement import with_agreement
+from catagent.events import Emit, Event, ReferenceReady, RewardsReady, Solved, Started, Waiting
+from catagent.messages import ChatMessage, Kind, Reference, Reward, Rollout, RolloutGroup, Solution, Task
+from catagent.models.client import Client
+from catagent.models.config import Config, load_config
+from catagent.models.embedded import EmbeddedClient
+from catagent.models.journal import Journal
+from catagent.models.ledger import Budget, Ledger
+from catagent.models.model import Model
+from catagent.models.registry import Registry
+from catagent.rewards.answer_match import answer_match
+
+__all__ = ["CaT", "Completion", "Prompt"]
+
+Prompt: TypeAlias = str | list[ChatMessage] | tuple[ChatMessage, ...] | Task
+Completion: TypeAlias = str | ChatMessage | None
+
+
+@dataclass(slots=True)
+class Run:
+    """What belongs to one solve: its models share a ledger and are heard by the same listener."""
+
+    cat: CaT
+    registry: Registry
+    ledger: Ledger
+    emit: Emit | None
+
+    async def model(self, role: str) -> Model:
+        """The model that plays `role` in this run."""
+        model, config = self.cat.model_of(role)
+        endpoints = [await self.registry.endpoint(m) for m in (model, *config.fallbacks)]
+
+        def waiting(error: Exception, attempt: int, seconds: float) -> None:
+            if self.emit:
+                self.emit(Waiting(role=role, reason=str(error), attempt=attempt, seconds=seconds))
+
+        return Model(
+            role, endpoints, config.params, ledger=self.ledger, journal=self.cat.journal, on_wait=waiting
+        )
+
+
+class CaT:
+    """Compute as Teacher over any models.
+
+    `model` plays the sampler and, unless they are named, all other roles; a model is a string
+    `provider/model` or a `Client` of one's own. What is not given comes from the configuration
+    (`docs/configuration.md`). One instance may serve many solves at once, in several event loops.
+    """
+
+    def __init__(
+        self,
+        model: str | Client | None = None,
+        *,
+        anchor: str | Client | None = None,
+        rubric_proposer: str | Client | None = None,
+        judge: str | Client | None = None,
+        n: int | None = None,
+        kind: Kind | None = None,
+        estimator: str | None = None,
+        question_aware: bool | None = None,
+        quorum: int = 1,
+        config: Config | str | Path | None = None,
+        prompts: str | Path | None = None,
+        budget: Budget | None = None,
+        journal: Journal | None = None,
+        note: Callable[[str], None] | None = None,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> None:
+        self.config = config if isinstance(config, Config) else load_config(config)
+        defaults = self.config.defaults
+        self.n = defaults.n if n is None else n
+        self.kind: Kind = kind or defaults.kind
+        self.estimator = estimator or defaults.estimator
+        self.question_aware = defaults.question_aware if question_aware is None else question_aware
+        self.quorum = quorum
+        self.prompts = Prompts(prompts)
+        self.budget = budget
+        self.journal = journal
+        self._own = {"sampler": model, "anchor": anchor, "rubric_proposer": rubric_proposer, "judge": judge}
+        self._note = note
+        self._progress = progress
+        self._registries: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Registry] = (
+            weakref.WeakKeyDictionary()
+        )
+        if self.n < 1:
+            raise ConfigError(f"n must be at least 1, not {self.n}")
+        if self.kind not in ("auto", "verifiable", "open"):
+            raise ConfigError(f"kind must be auto, verifiable or open, not {self.kind!r}")
+
+    def model_of(self, role: str) -> tuple[str | Client, Any]:
+        """The model that plays a role, and the role's configuration."""
+        config = self.config.role(role)
+        lineage = {"sampler": ("sampler",), "anchor": ("anchor", "sampler")}.get(
+            role, (role, "anchor", "sampler")
+        )
+        for name in lineage:
+            own = self._own[name]
+            if own is not None:
+                return own, config
+            if self.config.roles.get(name) and self.config.roles[name].model:  # type: ignore[index,call-overload]
+                break
+        return config.model or "auto", config
+
+    async def begin(self, emit: Emit | None = None) -> Run:
+        """A new run: its own ledger, the connections and limiters of this event loop."""
+        loop = asyncio.get_running_loop()
+        registry = self._registries.get(loop)
+        if registry is None:
+            registry = Registry(self.config, note=self._note, progress=self._progress)
+            self._registries[loop] = registry
+            await registry.close_with_loop()
+        return Run(self, registry, Ledger(self.budget), emit)
+
+    async def prepare(self) -> None:
+        """Settle and load the sampler's model now: an embedded one is fetched and started."""
+        run = await self.begin()
+        client = (await run.model("sampler")).endpoint.client
+        if isinstance(client, EmbeddedClient):
+            await client.start()
+
+    async def solve(
+        self,
+        prompt: Prompt,
+        *,
+        n: int | None = None,
+        kind: Kind | None = None,
+        estimator: str | None = None,
+        emit: Emit | None = None,
+        **params: Any,
+    ) -> Solution:
+        """The reference for a prompt, and a reward for each of the rollouts it was made from.
+
+        `prompt` is a text, OpenAI-style messages or a `Task`; `params` (`temperature`, `tools`, …) go
+        with the requests for rollouts. `emit` hears events as they happen.
+
+        Raises `ConfigError` before anything is sent, `AccountError` when a provider refuses for good,
+        `BudgetError`, and `QuorumError` when too few rollouts survive.
+        """
+        task = Task.of(prompt, kind=kind or self.kind, params=params)
+        run = await self.begin(emit)
+        sampler = await run.model("sampler")
+        estimate = await self._estimator(run, task, estimator)
+        if emit:
+            emit(Started(task=task, n=n or self.n, model=sampler.name))
+        sample = Sampler(sampler, self.prompts, n=n or self.n, quorum=self.quorum, emit=emit)
+        return await self._finish(run, task, await sample(task), estimate)
+
+    async def score(
+        self,
+        prompt: Prompt,
+        completions: Sequence[Completion],
+        *,
+        reference: str | Reference | None = None,
+        kind: Kind | None = None,
+        estimator: str | None = None,
+        emit: Emit | None = None,
+    ) -> Solution:
+        """Rewards for completions made elsewhere, in their order (`solution.rewards`).
+
+        Without a `reference` one is estimated from the completions, which then are the group. A
+        completion is a text, an assistant message, or `None` for one that failed.
+        """
+        task = Task.of(prompt, kind=kind or self.kind)
+        rollouts = tuple(_completed(task, i, c) for i, c in enumerate(completions))
+        group = RolloutGroup(
+            parents=(task.id,), task_id=task.id, kind=settled_kind(task.kind, rollouts), rollouts=rollouts
+        )
+        run = await self.begin(emit)
+        if reference is not None:
+            return await self._finish(run, task, group, _given(reference))
+        if not group.survivors:
+            raise QuorumError("there is no completion to score")
+        return await self._finish(run, task, group, await self._estimator(run, task, estimator))
+
+    async def _estimator(self, run: Run, task: Task, name: str | None) -> Estimator:
+        context = EstimatorContext(
+            task=task,
+            anchor=await run.model("anchor"),
+            prompts=self.prompts,
+            question_aware=self.question_aware,
+            emit=run.emit,
+        )
+        return make_estimator(name or self.estimator, context)
+
+    async def _finish(self, run: Run, task: Task, group: RolloutGroup, estimate: Estimator) -> Solution:
+        reference = await with_agreement(await estimate(group), group)
+        if run.emit:
+            run.emit(ReferenceReady(reference=reference))
+        rewards: tuple[Reward, ...] = ()
+        if group.kind == "verifiable":
+            rewards = await answer_match(group, reference)
+            if run.emit:
+                run.emit(RewardsReady(rewards=rewards))
+        notes = list(run.registry.notes)
+        if reference.fallback:
+            notes.append(f"the reference is by {reference.method}: {reference.fallback}")
+        solution = Solution(
+            parents=(task.id, group.id, reference.id),
+            task=task,
+            group=group,
+            reference=reference,
+            rewards=rewards,
+            usage=run.ledger.usage(),
+            notes=tuple(notes),
+        )
+        if run.emit:
+            run.emit(Solved(solution=solution))
+        return solution
+
+    async def stream(self, prompt: Prompt, **options: Any) -> AsyncIterator[Event]:
+        """The same as `solve`, as events; the last one is `Solved`. Leaving the loop cancels the work."""
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        task = asyncio.ensure_future(self.solve(prompt, emit=queue.put_nowait, **options))
+        task.add_done_callback(lambda _: queue.put_nowait(None))
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+            await task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def solve_sync(self, prompt: Prompt, **options: Any) -> Solution:
+        """`solve` for scripts and notebooks: runs on one background loop that lives with the process."""
+        return run_in_background(self.solve(prompt, **options))
+
+    def score_sync(self, prompt: Prompt, completions: Sequence[Completion], **options: Any) -> Solution:
+        """`score` for scripts and notebooks."""
+        return run_in_background(self.score(prompt, completions, **options))
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop."""
+        registry = self._registries.pop(asyncio.get_running_loop(), None)
+        if registry is not None:
+            await registry.aclose()
+
+    async def __aenter__(self) -> CaT:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+def _completed(task: Task, index: int, completion: Completion) -> Rollout:
+    """A completion made elsewhere, as a rollout."""
+    if isinstance(completion, str):
+        return rollout_of(task, index, completion, error=None if completion else "the completion is empty")
+    if completion is None:
+        return Rollout(parents=(task.id,), index=index, error="the completion is missing")
+    content, calls = completion.get("content"), completion.get("tool_calls") or ()
+    if isinstance(content, list):
+        content = "".join(str(part.get("text", "")) for part in content)
+    return rollout_of(
+        task,
+        index,
+        content,
+        reasoning=completion.get("reasoning_content"),
+        tool_calls=tuple(calls),
+        error=None if content or calls else "the completion is empty",
+    )
+
+
+def _given(reference: str | Reference) -> Estimator:
+    """The estimator that returns what the caller brought."""
+    if isinstance(reference, str):
+        reference = Reference(text=reference, answer=extract(reference), method="given")
+    known = reference
+
+    async def estimate(_: RolloutGroup) -> Reference:
+        return known
+
+    return estimate

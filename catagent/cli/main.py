@@ -1,0 +1,132 @@
+"""The command `catagent` and its subcommands. Each imports what it needs when it runs: help is instant."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from catagent import __version__
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="catagent",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Compute as Teacher: parallel rollouts, reconciled to one reference, turned into rewards.",
+)
+models = typer.Typer(invoke_without_command=True, help="The models in each role, and the embedded catalogue.")
+app.add_typer(models, name="models")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"catagent {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+_CONFIG = typer.Option("--config", metavar="FILE", help="Configuration instead of ./providers.yaml.")
+
+
+@app.command()
+def solve(
+    prompt: Annotated[
+        str | None, typer.Argument(help="The task; '-' or nothing reads standard input.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", metavar="PROVIDER/NAME", help="Model of all roles that have none of their own."
+        ),
+    ] = None,
+    anchor: Annotated[
+        str | None, typer.Option(metavar="PROVIDER/NAME", help="Model that synthesises; default: --model.")
+    ] = None,
+    n: Annotated[
+        int | None, typer.Option("--n", "-n", min=1, max=1024, help="Rollouts. [default: 8]")
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="auto, verifiable (one final answer) or open. [default: auto]"),
+    ] = None,
+    estimator: Annotated[
+        str | None,
+        typer.Option(help="How the reference is made: synthesis or majority. [default: synthesis]"),
+    ] = None,
+    question_aware: Annotated[
+        bool | None,
+        typer.Option("--question-aware/--question-blind", help="Whether the anchor sees the question."),
+    ] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, help="Of the rollouts.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Of each rollout.")] = None,
+    max_usd: Annotated[float | None, typer.Option(min=0, help="Stop before it costs more.")] = None,
+    max_calls: Annotated[
+        int | None, typer.Option(min=1, help="Stop before it takes more requests.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole solution as JSON.")] = False,
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write what the agents said to each other, one JSON a line."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    config: Annotated[Path | None, _CONFIG] = None,
+) -> None:
+    """Solve one task: the reference goes to standard output, everything else to standard error."""
+    from catagent.cli.solve import Options, run
+
+    params = {
+        key: value
+        for key, value in (("temperature", temperature), ("max_tokens", max_tokens))
+        if value is not None
+    }
+    options = Options(
+        prompt=prompt, model=model, anchor=anchor, n=n, kind=kind, estimator=estimator,
+        question_aware=question_aware, params=params, max_usd=max_usd, max_calls=max_calls,
+        as_json=as_json, trace=trace, quiet=quiet, config=config,
+    )  # fmt: skip
+    sys.exit(run(options))
+
+
+@models.callback()
+def _models(
+    context: typer.Context,
+    check: Annotated[bool, typer.Option(help="Ask each model for one token.")] = True,
+    config: Annotated[Path | None, _CONFIG] = None,
+) -> None:
+    """List the roles, what each resolves to and whether it answers, and the embedded catalogue."""
+    if context.invoked_subcommand is None:
+        from catagent.cli.models import show
+
+        sys.exit(show(config, check=check))
+
+
+@models.command()
+def pull(
+    name: Annotated[
+        str | None, typer.Argument(help="Name in the catalogue; default: the best to be had.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Fetch it even if it is there.")] = False,
+) -> None:
+    """Fetch an embedded model."""
+    from catagent.cli.models import pull as fetch
+
+    sys.exit(fetch(name, again=again))
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

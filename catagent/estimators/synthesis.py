@@ -1,0 +1,55 @@
+"""The paper's estimator: the anchor reconciles the rollouts; majority stands in when it cannot.
+
+A weak anchor writes syntheses without a final answer. Such a reference would reward nobody, so a
+verifiable group falls back to the vote, and the reference says so.
+"""
+
+from __future__ import annotations
+
+from catagent.agents.synthesizer import Synthesizer
+from catagent.errors import AccountError, EstimationError, ModelError
+from catagent.estimators import Estimator, EstimatorContext, estimator
+from catagent.estimators.majority import vote
+from catagent.messages import Reference, RolloutGroup, Task
+
+__all__ = ["question_of"]
+
+
+@estimator("synthesis")
+def synthesis(context: EstimatorContext) -> Estimator:
+    """The estimator `synthesis`. Costs one call of the anchor, more when the rollouts do not fit at once."""
+    question = question_of(context.task) if context.question_aware else None
+    synthesize = Synthesizer(context.anchor, context.prompts, question=question, emit=context.emit)
+
+    async def estimate(group: RolloutGroup) -> Reference:
+        try:
+            reference = await synthesize(group)
+        except AccountError:
+            raise
+        except (ModelError, EstimationError) as error:
+            return await _voted(group, f"no synthesis: {error}")
+        if group.kind != "open" and reference.answer is None:
+            return await _voted(group, "the synthesis states no final answer")
+        if not reference.text:
+            return await _voted(group, "the synthesis is empty")
+        return reference
+
+    return estimate
+
+
+async def _voted(group: RolloutGroup, reason: str) -> Reference:
+    reference = await vote(group)
+    also = f"; {reference.fallback}" if reference.fallback else ""
+    return reference.model_copy(update={"fallback": f"{reason}{also}"})
+
+
+def question_of(task: Task) -> str:
+    """The conversation as plain text, for agents that may see the question."""
+    lines = []
+    for message in task.messages:
+        content = message.get("content")
+        if isinstance(content, list):
+            content = "\n".join(str(part.get("text", f"[{part.get('type')}]")) for part in content)
+        if content:
+            lines.append(str(content) if len(task.messages) == 1 else f"{message.get('role')}: {content}")
+    return "\n\n".join(lines)

@@ -1,0 +1,82 @@
+"""When a failed attempt is worth another one, and how long to wait before it.
+
+Policies for `tenacity`. A transient failure spends the retry budget; a refusal for the rate limit
+(429) spends none, since a storm of them says nothing about the request, and is bounded by patience.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+from tenacity.wait import wait_random_exponential
+
+from catagent.errors import ModelError, RateLimitError, TransientError
+
+__all__ = ["OnWait", "RetryPolicy", "retrying"]
+
+OnWait = Callable[[ModelError, int, float], None]
+"""Called before a wait with the error, the number of the failed attempt and the seconds to wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """`attempts` for transient failures, the first included; `patience` in seconds for refusals."""
+
+    attempts: int = 4
+    patience: float = 900.0
+    longest_wait: float = 30.0
+
+
+class _Stop:
+    """Out of attempts, or out of patience. Called once for each failed attempt."""
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self._policy = policy
+        self._spent = 0
+
+    def __call__(self, state: RetryCallState) -> bool:
+        error = _error(state)
+        if isinstance(error, RateLimitError):
+            return (state.seconds_since_start or 0.0) + (error.retry_after or 0.0) > self._policy.patience
+        self._spent += 1
+        return self._spent >= self._policy.attempts
+
+
+class _Wait:
+    """What the provider asks for; else a random wait that grows. Refusals grow less: the pace slows them."""
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self._backoff = wait_random_exponential(multiplier=0.5, max=policy.longest_wait)
+
+    def __call__(self, state: RetryCallState) -> float:
+        error = _error(state)
+        if error is not None and error.retry_after is not None:
+            return error.retry_after * random.uniform(1.0, 1.1)
+        if isinstance(error, RateLimitError):
+            return random.uniform(0.25, 0.5) * min(16, 2.0**state.attempt_number)
+        return self._backoff(state)
+
+
+def _error(state: RetryCallState) -> ModelError | None:
+    failure = state.outcome.exception() if state.outcome else None
+    return failure if isinstance(failure, TransientError | RateLimitError) else None
+
+
+def retrying(policy: RetryPolicy, on_wait: OnWait | None = None) -> AsyncRetrying:
+    """The retry loop for one request; the last error is raised as it came."""
+
+    def before_sleep(state: RetryCallState) -> None:
+        error = _error(state)
+        if on_wait and error is not None:
+            on_wait(error, state.attempt_number, state.upcoming_sleep)
+
+    return AsyncRetrying(
+        stop=_Stop(policy),
+        wait=_Wait(policy),
+        retry=retry_if_exception_type((TransientError, RateLimitError)),
+        before_sleep=before_sleep,
+        reraise=True,
+    )
