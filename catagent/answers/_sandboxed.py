@@ -12,6 +12,7 @@ import json
 import math
 import os
 import platform
+import re
 import resource
 import signal
 import struct
@@ -20,21 +21,26 @@ import sysconfig
 from contextlib import suppress
 from typing import Any
 
-_PRELOADED = (
-    "abc array bisect cmath collections collections.abc copy dataclasses datetime decimal enum fractions "
-    "functools heapq itertools json math numbers operator queue random re statistics string time types typing"
-).split()
+_PRELOADED = re.findall(
+    r"[\w.]+",
+    "abc array bisect cmath collections collections.abc copy dataclasses datetime decimal enum "
+    "fractions functools heapq itertools json math numbers operator queue random re statistics "
+    "string time types typing",
+)
 _ALLOWED = {  # what pure computation needs of the kernel: x86-64, then arm64
     "read": (0, 63), "write": (1, 64), "close": (3, 57), "fstat": (5, 80), "lseek": (8, 62), "mmap": (9, 222),
     "mprotect": (10, 226), "munmap": (11, 215), "brk": (12, 214), "rt_sigaction": (13, 134),
     "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139), "ioctl": (16, 29), "pread64": (17, 67),
-    "sched_yield": (24, 124), "mremap": (25, 216), "madvise": (28, 233), "dup": (32, 23), "nanosleep": (35, 101),
+    "sched_yield": (24, 124), "mremap": (25, 216), "madvise": (28, 233), "dup": (32, 23), "nanosleep": (35,
+    101),
     "getitimer": (36, 102), "setitimer": (38, 103), "getpid": (39, 172), "exit": (60, 93), "uname": (63, 160),
-    "fcntl": (72, 25), "getcwd": (79, 17), "gettimeofday": (96, 169), "getrusage": (98, 165), "times": (100, 153),
+    "fcntl": (72, 25), "getcwd": (79, 17), "gettimeofday": (96, 169), "getrusage": (98, 165), "times": (100,
+    153),
     "getuid": (102, 174), "getgid": (104, 176), "geteuid": (107, 175), "getegid": (108, 177),
     "sigaltstack": (131, 132), "gettid": (186, 178), "time": (201, -1), "futex": (202, 98),
     "sched_getaffinity": (204, 123), "clock_gettime": (228, 113), "clock_getres": (229, 114),
-    "clock_nanosleep": (230, 115), "exit_group": (231, 94), "set_robust_list": (273, 99), "getrandom": (318, 278),
+    "clock_nanosleep": (230, 115), "exit_group": (231, 94), "set_robust_list": (273, 99), "getrandom": (318,
+    278),
     "rseq": (334, 293), "restart_syscall": (219, 128), "membarrier": (324, 283),
 }  # fmt: skip
 _READING = {
@@ -147,7 +153,10 @@ def _encoded(value: Any, depth: int = 0) -> Any:
     if isinstance(value, complex):
         return ["complex", repr(value.real), repr(value.imag)]
     if isinstance(value, (list, tuple)):
-        return ["list" if isinstance(value, list) else "tuple", [_encoded(v, depth + 1) for v in value[:10_000]]]
+        return [
+            "list" if isinstance(value, list) else "tuple",
+            [_encoded(v, depth + 1) for v in value[:10_000]],
+        ]
     if isinstance(value, dict):
         items = [[_encoded(k, depth + 1), _encoded(v, depth + 1)] for k, v in list(value.items())[:10_000]]
         return ["dict", sorted(items, key=json.dumps)]
@@ -158,7 +167,7 @@ def _encoded(value: Any, depth: int = 0) -> Any:
     if hasattr(value, "__next__"):
         return ["list", [_encoded(v, depth + 1) for _, v in zip(range(10_000), value, strict=False)]]
     fields = getattr(value, "__dict__", None)
-    if type(value).__repr__ is object.__repr__ and isinstance(fields, dict):
+    if " at 0x" in repr(value)[:500] and isinstance(fields, dict):
         return ["object", type(value).__name__, _encoded(fields, depth + 1)]
     return ["repr", type(value).__name__, repr(value)[:_MAX_TEXT]]
 

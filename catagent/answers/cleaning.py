@@ -19,18 +19,22 @@ _SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ]+"
 _SUBSCRIPT_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋ₙ]+")
 _VULGAR = re.compile(r"(\d*) ?([\u00bc-\u00be\u2150-\u215e])")
 _SYMBOLS = {
-    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "×": r"\times ", "÷": r"\div ", "·": r"\cdot ", "⋅": r"\cdot ",
-    "∙": r"\cdot ", "•": r"\cdot ", "∗": "*", "√": r"\sqrt ", "∛": r"\sqrt[3] ", "∞": r"\infty ", "≤": r"\le ",
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "×": r"\times ", "÷": r"\div ", "·": r"\cdot ",
+    "⋅": r"\cdot ",
+    "∙": r"\cdot ", "•": r"\cdot ", "∗": "*", "√": r"\sqrt ", "∛": r"\sqrt[3] ", "∞": r"\infty ",
+    "≤": r"\le ",
     "⩽": r"\le ", "≦": r"\le ", "≥": r"\ge ", "⩾": r"\ge ", "≧": r"\ge ", "≠": r"\ne ", "≈": r"\approx ",
     "≡": r"\equiv ", "∪": r"\cup ", "∩": r"\cap ", "∖": r"\setminus ", "∈": r"\in ", "∉": r"\notin ",
     "∅": r"\emptyset ", "⊂": r"\subset ", "⊆": r"\subseteq ", "°": r"^\circ ", "º": r"^\circ ", "±": r"\pm ",
     "∓": r"\mp ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}",
     "ℂ": r"\mathbb{C}", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "⟨": r"\langle ", "⟩": r"\rangle ",
-    "∧": r"\land ", "∨": r"\lor ", "∑": r"\sum ", "∫": r"\int ", "∏": r"\prod ", "⁄": "/", "∕": "/", "…": r"\dots ",
+    "∧": r"\land ", "∨": r"\lor ", "∑": r"\sum ", "∫": r"\int ", "∏": r"\prod ", "⁄": "/", "∕": "/",
+    "…": r"\dots ",
     "→": r"\to ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "％": r"\%", "∣": "|",
     "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ", "ε": r"\epsilon ", "θ": r"\theta ",
     "λ": r"\lambda ", "µ": r"\mu ", "μ": r"\mu ", "π": r"\pi ", "ρ": r"\rho ", "σ": r"\sigma ", "τ": r"\tau ",
-    "φ": r"\phi ", "ϕ": r"\phi ", "ω": r"\omega ", "Δ": r"\Delta ", "Ω": r"\Omega ", "ψ": r"\psi ", "η": r"\eta ",
+    "φ": r"\phi ", "ϕ": r"\phi ", "ω": r"\omega ", "Δ": r"\Delta ", "Ω": r"\Omega ", "ψ": r"\psi ",
+    "η": r"\eta ",
 }  # fmt: skip
 _SYMBOL = re.compile("|".join(map(re.escape, _SYMBOLS)))
 _BROKEN_ESCAPES = (
@@ -49,16 +53,23 @@ _COMMENT_COMMANDS = re.compile(
     r"(?:(?<=left)\.|(?<=right)\.)?"
 )
 _SYNONYMS = {
-    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "leq": "le", "leqslant": "le", "geq": "ge", "geqslant": "ge",
+    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "leq": "le", "leqslant": "le", "geq": "ge",
+    "geqslant": "ge",
     "neq": "ne", "lt": "<", "gt": ">", "dbinom": "binom", "tbinom": "binom", "varnothing": "emptyset",
-    "smallsetminus": "setminus", "backslash": "setminus", "lbrace": "{", "rbrace": "}", "lbrack": "[", "rbrack": "]",
+    "smallsetminus": "setminus", "backslash": "setminus", "lbrace": "{", "rbrace": "}", "lbrack": "[",
+    "rbrack": "]",
     "lvert": "|", "rvert": "|", "vert": "|", "mid": "|", "ast": "*", "cdots": "dots", "ldots": "dots",
     "degree": "circ", "degrees": "circ", "imath": "i", "wedge": "land", "vee": "lor", "varphi": "phi",
-    "varepsilon": "epsilon", "vartheta": "theta", "percent": "%", "colon": ":", "infin": "infty", "hbox": "text",
-    "mbox": "text", "textbf": "text", "textrm": "text", "textit": "text", "textnormal": "text", "textup": "text",
-    "texttt": "text", "emph": "text", "mathbf": "mathrm", "mathit": "mathrm", "bm": "mathrm", "boldsymbol": "mathrm",
-    "mathsf": "mathrm", "mathnormal": "mathrm", "operatorname": "mathrm", "Bbb": "mathbb", "bf": "", "textsc": "text",
-    "simeq": "approx", "thickapprox": "approx", "doteq": "approx", "implies": "Rightarrow", "tg": "tan", "ctg": "cot",
+    "varepsilon": "epsilon", "vartheta": "theta", "percent": "%", "colon": ":", "infin": "infty",
+    "hbox": "text",
+    "mbox": "text", "textbf": "text", "textrm": "text", "textit": "text", "textnormal": "text",
+    "textup": "text",
+    "texttt": "text", "emph": "text", "mathbf": "mathrm", "mathit": "mathrm", "bm": "mathrm",
+    "boldsymbol": "mathrm",
+    "mathsf": "mathrm", "mathnormal": "mathrm", "operatorname": "mathrm", "Bbb": "mathbb", "bf": "",
+    "textsc": "text",
+    "simeq": "approx", "thickapprox": "approx", "doteq": "approx", "implies": "Rightarrow", "tg": "tan",
+    "ctg": "cot",
     "arctg": "arctan", "cosec": "csc", "overrightarrow": "vec",
 }  # fmt: skip
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
@@ -102,14 +113,14 @@ def unwrapped(text: str, command: str) -> str:
     at = 0
     opener = re.compile(re.escape(marker) + r"\s*\{|[{}]|\\.", re.DOTALL)
     for match in opener.finditer(text):
-        token = match[0]
-        if token.startswith(marker):
+        mark = match[0]
+        if mark.startswith(marker):
             pieces.append(text[at : match.start()])
             at = match.end()
             closers.append(True)
-        elif token == "{":
+        elif mark == "{":
             closers.append(False)
-        elif token == "}" and closers and closers.pop():
+        elif mark == "}" and closers and closers.pop():
             pieces.append(text[at : match.start()])
             at = match.end()
     pieces.append(text[at:])

@@ -11,7 +11,8 @@ import asyncio
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
-from ..messages import Answer
+from catagent.messages import Answer
+
 from .equivalence import acompare_hard, cheap, compare_hard, spelling
 from .rules import DEFAULT_RULES, Rules
 
@@ -64,16 +65,22 @@ def cluster(
     try:
         pairs = next(steps)
         while True:
-            pairs = steps.send([compare_hard(_at(answers, i), _at(answers, j), timeout, rules) for i, j in pairs])
+            pairs = steps.send(
+                [compare_hard(_at(answers, i), _at(answers, j), timeout, rules) for i, j in pairs]
+            )
     except StopIteration as stop:
         found: Classes = stop.value
         return found
 
 
 async def acluster(
-    answers: Sequence[Answer | str | None], *, timeout: float = 2.0, rules: Rules | None = None
+    answers: Sequence[Answer | str | None],
+    *,
+    timeout: float = 2.0,  # noqa: ASYNC109 - CPU time on a worker
+    rules: Rules | None = None,
 ) -> Classes:
-    """`cluster` for async code: hard pairs of one answer are decided side by side, the loop is never blocked."""
+    """`cluster` for async code: hard pairs of one answer are decided side by side, the loop is never
+    blocked."""
     rules = rules or DEFAULT_RULES
     steps = _steps(answers, rules)
     try:

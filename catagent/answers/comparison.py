@@ -13,13 +13,13 @@ from .numbers import same_number, same_up_to_scale, zeros_differ
 from .reader import Node, negated, times
 from .regions import Region, region_of, same_region
 from .rules import Rules
+from .shapes import SETTISH, chain, is_list, is_relation, spread, tidy, unassigned, unnamed_items
 from .texts import choice_of, number_word, same_words
 from .units import lookup
 from .values import free_symbols, parts
 
 __all__ = ["Leaves", "compare"]
 
-_SETTISH = ("interval", "union", "inter", "minus", "set")
 _ORDERED = ("paren", "brack")
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
@@ -48,188 +48,27 @@ def compare(a: Node, b: Node, leaves: Leaves) -> bool | None:
     if a == b:
         return True
     rules = leaves.rules
-    a, b = _tidy(a), _tidy(b)
+    a, b = tidy(a), tidy(b)
     if a == b:
         return True
     if rules.assignments:
-        a, b = _unassigned(a, b)
+        a, b = unassigned(a, b)
         if a == b:
             return True
-    a, b = _spread(a), _spread(b)
+    a, b = spread(a), spread(b)
     if a[0] == "text" or b[0] == "text":
         return _texts(a, b, leaves)
     if a[0] == "matrix" or b[0] == "matrix":
         return _matrices(a, b, leaves)
     if a[0] == "ratio" or b[0] == "ratio":
         return _ratios(a, b, leaves)
-    if _is_relation(a) or _is_relation(b):
+    if is_relation(a) or is_relation(b):
         return _relations(a, b, leaves)
-    if a[0] in _SETTISH or b[0] in _SETTISH:
+    if a[0] in SETTISH or b[0] in SETTISH:
         return _sets(a, b, leaves)
-    if _is_list(a) or _is_list(b):
+    if is_list(a) or is_list(b):
         return _lists(a, b, leaves)
     return _scalars(a, b, leaves)
-
-
-# shape
-
-
-def _tidy(node: Node) -> Node:
-    """One-item brackets opened, approximations behind an exact value dropped, `x in S` read as `S`."""
-    while True:
-        if node[0] in ("brack", "list") and len(node[1]) == 1:
-            node = node[1][0]
-        elif node[0] == "rel" and "~" in node[1]:
-            at = node[1].index("~")
-            exact_part = ("rel", node[1][:at], node[2][: at + 1]) if at else node[2][0]
-            if at == 0 and _is_name(node[2][0]):
-                node = ("rel", ("=",), (node[2][0], node[2][1]))
-            else:
-                node = exact_part
-        elif node[0] == "rel" and node[1] == ("in",) and _is_name(node[2][0]):
-            node = node[2][1]
-        elif node[0] in ("list", "and") and any(map(_is_domain, node[1])) and not all(map(_is_domain, node[1])):
-            node = ("list" if node[0] == "list" else "and", tuple(item for item in node[1] if not _is_domain(item)))
-            if len(node[1]) == 1:
-                node = node[1][0]
-        elif node[0] == "set" and len(node[1]) == 1 and _is_relation(node[1][0]):
-            node = node[1][0]
-        elif node[0] == "fn" and node[1] == "builder" and len(node[2]) == 2 and node[2][0][0] != "list":
-            node = _tidy(node[2][1])
-        else:
-            return node
-
-
-def _is_domain(node: Node) -> bool:
-    """Whether an item only says where a parameter runs: `k in Z`."""
-    return node[0] == "rel" and node[1] == ("in",) and node[2][1][0] == "const"
-
-
-def _is_name(node: Node) -> bool:
-    """Whether a side of an equation only names the answer: a variable, `f(x)`, a tuple of variables."""
-    if node[0] == "sym" or node in (("const", "e"), ("const", "i")):
-        return True
-    if node[0] == "fn":
-        return len(node[1]) == 1 or node[1].endswith("_") or node[1] in ("vec", "overline", "bar", "hat", "prime", "abs")
-    if node[0] in ("paren", "list"):
-        return all(map(_is_name, node[1]))
-    if node[0] == "mul":
-        return all(part[0] == "sym" for part in node[1])
-    return node[0] == "text"
-
-
-def _chain(node: Node) -> tuple[Node, Node] | None:
-    """First and last side of a chain of equalities."""
-    if node[0] == "rel" and all(operator == "=" for operator in node[1]):
-        return node[2][0], node[2][-1]
-    return None
-
-
-def _unassigned(a: Node, b: Node) -> tuple[Node, Node]:
-    """Chains cut to their ends, and the name of the answer dropped where the other side has none."""
-    ends_a, ends_b = _chain(a), _chain(b)
-    if ends_a and ends_b:
-        if len(a[2]) > 2 and (_is_name(ends_a[0]) or not free_symbols(a)):
-            a = ("rel", ("=",), ends_a)
-        if len(b[2]) > 2 and (_is_name(ends_b[0]) or not free_symbols(b)):
-            b = ("rel", ("=",), ends_b)
-        if ends_a[0] == ends_b[0] and _is_name(ends_a[0]) and ends_a[0][0] != "sym":
-            return _tidy(ends_a[1]), _tidy(ends_b[1])
-        return a, b
-    if ends_a and not _is_relation(b):
-        a = _answer_side(a, ends_a, b)
-    elif ends_b and not _is_relation(a):
-        b = _answer_side(b, ends_b, a)
-    elif _has_equations(a) != _has_equations(b) and not ends_a and not ends_b:
-        a, b = (_unnamed_items(a), b) if _has_equations(a) else (a, _unnamed_items(b))
-    return a, b
-
-
-def _has_equations(node: Node) -> bool:
-    return node[0] in ("list", "and", "or", "set", "paren") and any(_chain(item) for item in node[1])
-
-
-def _answer_side(node: Node, ends: tuple[Node, Node], other: Node) -> Node:
-    left, right = ends
-    if _is_name(left) or not free_symbols(left):
-        return _tidy(right)
-    if _is_name(right) and not free_symbols(left) & free_symbols(right):
-        return _tidy(left)
-    return node
-
-
-def _unnamed_items(node: Node) -> Node:
-    """`x = 1, x = 2` and `x = 1 or x = 2` as the list of values, when the other side names nothing."""
-    items = []
-    names = []
-    for item in node[1]:
-        ends = _chain(item)
-        if ends is None or not _is_name(ends[0]):
-            return node
-        names.append(ends[0])
-        items.append(_tidy(ends[1]))
-    if not items:
-        return node
-    distinct = len(set(names)) == len(names) and len(names) > 1
-    return ("paren" if distinct else "list", tuple(items))
-
-
-def _spread(node: Node) -> Node:
-    """Both values of a plus-minus; lists in lists opened."""
-    if node[0] in ("list", "set"):
-        items: list[Node] = []
-        for item in node[1]:
-            opened = _signs(item)
-            items.extend(opened)
-        return (node[0], tuple(items))
-    if node[0] in ("rel", "paren", "matrix", "text", "and", "or", *_SETTISH):
-        return node
-    opened = _signs(node)
-    return node if len(opened) == 1 else ("list", tuple(opened))
-
-
-def _signs(node: Node) -> list[Node]:
-    if not _has_sign(node):
-        return [node]
-    plus, minus = _signed(node, 1), _signed(node, -1)
-    return [plus, minus]
-
-
-def _has_sign(node: Node) -> bool:
-    if node[0] in ("pm", "mp"):
-        return True
-    return any(_has_sign(item) for item in _below(node))
-
-
-def _below(node: Node) -> list[Node]:
-    found: list[Node] = []
-    for item in node[1:]:
-        if isinstance(item, tuple) and item:
-            found.extend([item] if isinstance(item[0], str) else [x for x in item if isinstance(x, tuple) and x])
-    return found
-
-
-def _signed(node: Node, sign: int) -> Node:
-    if node[0] in ("pm", "mp"):
-        left, right = _signed(node[1], sign), _signed(node[2], sign)
-        positive = (sign > 0) == (node[0] == "pm")
-        return ("add", (left, right if positive else negated(right)))
-    return tuple(
-        _signed(item, sign)
-        if isinstance(item, tuple) and item and isinstance(item[0], str)
-        else tuple(_signed(x, sign) if isinstance(x, tuple) and x else x for x in item)
-        if isinstance(item, tuple)
-        else item
-        for item in node
-    )
-
-
-def _is_relation(node: Node) -> bool:
-    return node[0] in ("rel", "and", "or")
-
-
-def _is_list(node: Node) -> bool:
-    return node[0] in ("list", "paren", "brack")
 
 
 def _all(verdicts: Sequence[bool | None]) -> bool | None:
@@ -369,7 +208,7 @@ def _distinct(items: Sequence[Node], leaves: Leaves) -> list[Node]:
 
 def _lists(a: Node, b: Node, leaves: Leaves) -> bool | None:
     rules = leaves.rules
-    if not (_is_list(a) and _is_list(b)):
+    if not (is_list(a) and is_list(b)):
         return False
     kinds = {a[0], b[0]}
     if kinds == {"list"}:
@@ -390,7 +229,7 @@ def _sets(a: Node, b: Node, leaves: Leaves) -> bool | None:
             return False
         return _unordered(a[1], b[1], leaves, sets=True)
     for one, other in ((a, b), (b, a)):
-        if one[0] == "set" and len(one[1]) == 1 and not _is_list(other) and other[0] not in _SETTISH:
+        if one[0] == "set" and len(one[1]) == 1 and not is_list(other) and other[0] not in SETTISH:
             return compare(one[1][0], other, leaves) if leaves.rules.sets_as_lists else False
     if {a[0], b[0]} <= {"set", "paren"} or {a[0], b[0]} <= {"set", "brack"}:
         return False
@@ -453,7 +292,7 @@ def _rows(node: Node, leaves: Leaves) -> list[Sequence[Node]] | None:
 def _ratios(a: Node, b: Node, leaves: Leaves) -> bool | None:
     if a[0] != b[0]:
         pair = (a, b) if a[0] == "ratio" else (b, a)
-        if len(pair[0][1]) == 2 and not _is_list(pair[1]) and pair[1][0] == "div":
+        if len(pair[0][1]) == 2 and not is_list(pair[1]) and pair[1][0] == "div":
             return leaves.numbers(("div", *pair[0][1]), pair[1])
         return False
     if len(a[1]) != len(b[1]):
@@ -473,7 +312,7 @@ def _ratios(a: Node, b: Node, leaves: Leaves) -> bool | None:
 
 
 def _relations(a: Node, b: Node, leaves: Leaves) -> bool | None:
-    if not (_is_relation(a) and _is_relation(b)):
+    if not (is_relation(a) and is_relation(b)):
         return _relation_with_other(a, b, leaves)
     if a[0] == b[0] == "rel":
         return _two_relations(a, b, leaves)
@@ -487,16 +326,16 @@ def _relations(a: Node, b: Node, leaves: Leaves) -> bool | None:
 
 
 def _relation_with_other(a: Node, b: Node, leaves: Leaves) -> bool | None:
-    relation, other = (a, b) if _is_relation(a) else (b, a)
+    relation, other = (a, b) if is_relation(a) else (b, a)
     if relation[0] in ("and", "or") and other[0] in ("list", "set", "paren"):
-        if any(map(_is_relation, other[1])):
+        if any(map(is_relation, other[1])):
             return _unordered(relation[1], other[1], leaves, sets=True)
-        return _unordered(_items(_unnamed_items(relation)), other[1], leaves, sets=True)
+        return _unordered(_items(unnamed_items(relation)), other[1], leaves, sets=True)
     if not leaves.rules.relations_as_sets:
         return False
-    if other[0] not in (*_SETTISH, *_ORDERED) and other != ("const", "reals"):
+    if other[0] not in (*SETTISH, *_ORDERED) and other != ("const", "reals"):
         return False
-    if _chain(relation):
+    if chain(relation):
         return False
     target = leaves.region(other)
     found = leaves.region(relation)
@@ -508,7 +347,8 @@ def _relation_with_other(a: Node, b: Node, leaves: Leaves) -> bool | None:
 
 
 def _difference(relation: Node) -> Node:
-    left, right = relation[2]
+    left: Node = relation[2][0]
+    right: Node = relation[2][1]
     if right == ("num", Fraction(0)):
         return left
     return ("add", (left, negated(right)))
@@ -530,10 +370,7 @@ def _two_relations(a: Node, b: Node, leaves: Leaves) -> bool | None:
         return _equations(a, b, leaves)
     if operator_a not in _FLIPPED or operator_b not in _FLIPPED:
         return False
-    if (operator_a in ("<", ">")) != (operator_b in ("<", ">")):
-        strictness_differs = True
-    else:
-        strictness_differs = False
+    strictness_differs = (operator_a in ("<", ">")) != (operator_b in ("<", ">"))
     ratio = same_up_to_scale(_difference(a), _difference(b))
     if ratio is not None and not isinstance(ratio, bool) and abs(ratio.imag) <= 1e-9 * abs(ratio):
         same_way = (operator_a == operator_b) or strictness_differs
@@ -568,4 +405,3 @@ def _equations(a: Node, b: Node, leaves: Leaves) -> bool | None:
     if free_symbols(left) != free_symbols(right):
         return False
     return leaves.equations(left, right)
-

@@ -13,19 +13,23 @@ __all__ = ["Unconvertible", "from_sympy", "to_sympy"]
 
 _CONSTANTS = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I, "inf": sympy.oo}
 _FUNCTIONS = {
-    "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan, "cot": sympy.cot, "sec": sympy.sec, "csc": sympy.csc,
-    "arcsin": sympy.asin, "arccos": sympy.acos, "arctan": sympy.atan, "arccot": sympy.acot, "arcsec": sympy.asec,
+    "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan, "cot": sympy.cot, "sec": sympy.sec,
+    "csc": sympy.csc,
+    "arcsin": sympy.asin, "arccos": sympy.acos, "arctan": sympy.atan, "arccot": sympy.acot,
+    "arcsec": sympy.asec,
     "arccsc": sympy.acsc, "sinh": sympy.sinh, "cosh": sympy.cosh, "tanh": sympy.tanh, "coth": sympy.coth,
-    "sech": sympy.sech, "csch": sympy.csch, "arcsinh": sympy.asinh, "arccosh": sympy.acosh, "arctanh": sympy.atanh,
+    "sech": sympy.sech, "csch": sympy.csch, "arcsinh": sympy.asinh, "arccosh": sympy.acosh,
+    "arctanh": sympy.atanh,
     "exp": sympy.exp, "ln": sympy.log, "abs": sympy.Abs, "floor": sympy.floor, "ceil": sympy.ceiling,
-    "factorial": sympy.factorial, "binom": sympy.binomial, "max": sympy.Max, "min": sympy.Min, "gcd": sympy.gcd,
+    "factorial": sympy.factorial, "binom": sympy.binomial, "max": sympy.Max, "min": sympy.Min,
+    "gcd": sympy.gcd,
     "lcm": sympy.lcm, "arg": sympy.arg, "Re": sympy.re, "Im": sympy.im, "sgn": sympy.sign, "erf": sympy.erf,
 }  # fmt: skip
 _BACK = {"sin": "sin", "cos": "cos", "tan": "tan", "log": "ln", "exp": "exp", "Abs": "abs", "asin": "arcsin",
          "acos": "arccos", "atan": "arctan"}  # fmt: skip
 
 
-class Unconvertible(Exception):  # noqa: N818 - a verdict on the tree, not a failure of the program
+class Unconvertible(Exception):
     """The tree has no counterpart in SymPy, or the other way round."""
 
 
@@ -144,7 +148,7 @@ def from_sympy(expression: Any) -> Node:
         return ("mul", tuple(map(from_sympy, expression.args)))
     if isinstance(expression, sympy.Pow):
         return ("pow", from_sympy(expression.base), from_sympy(expression.exp))
-    name = _BACK.get(type(expression).__name__)
-    if name is not None:
-        return ("fn", name, tuple(map(from_sympy, expression.args)))
+    back = _BACK.get(type(expression).__name__)
+    if back is not None:
+        return ("fn", back, tuple(map(from_sympy, expression.args)))
     raise Unconvertible(type(expression).__name__)

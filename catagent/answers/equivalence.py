@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import re
 
-from ..messages import Answer
+from catagent.messages import Answer
+
 from .comparison import Leaves
 from .extraction import extract
 from .judging import judge, readings_of
 from .rules import DEFAULT_RULES, Rules
 from .texts import same_json, same_words
 
-_PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{2,}[,:]?\s+(?:[A-Za-z]{1,},?\s+)*?(?:is|are|was|equals|that|by|:)\b:?\s")
+_PROSE = re.compile(
+    r"(?<![\\A-Za-z{])[A-Za-z]{2,}[,:]?\s+(?:[A-Za-z]{1,},?\s+)*?(?:is|are|was|equals|that|by|:)\b:?\s"
+)
 """Two words and a verb: a sentence around an answer and not an answer."""
 
 __all__ = ["acompare_hard", "aequivalent", "cheap", "compare_hard", "equivalent", "spelling"]
@@ -36,7 +39,11 @@ def equivalent(
 
 
 async def aequivalent(
-    a: str | Answer, b: str | Answer, *, timeout: float = 2.0, rules: Rules | None = None
+    a: str | Answer,
+    b: str | Answer,
+    *,
+    timeout: float = 2.0,  # noqa: ASYNC109 - CPU time on a worker
+    rules: Rules | None = None,
 ) -> bool | None:
     """`equivalent` for async code: the event loop is never blocked."""
     rules = rules or DEFAULT_RULES

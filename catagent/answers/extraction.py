@@ -1,8 +1,9 @@
 r"""Finds the final answer in a response.
 
-In order of strength: the last `\boxed{}`, an `<answer>` tag or `####`, "the answer is …", a JSON object with an
-answer in it, a closing code block, the last line. A response that stops in the middle of any of these has no
-answer: `None`, never a guess. Every step is one linear pass, so that a megabyte of braces costs milliseconds.
+In order of strength: the last `\boxed{}`, an `<answer>` tag or `####`, "the answer is …", a JSON object
+with an answer in it, a closing code block, the last line. A response that stops in the middle of any of
+these has no answer: `None`, never a guess. Every step is one linear pass, so that a megabyte of braces
+costs milliseconds.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import json
 import re
 
-from ..messages import Answer, AnswerKind, AnswerSource
+from catagent.messages import Answer, AnswerKind, AnswerSource
+
 from .judging import boxed_answer
 from .passages import last_sentence, math_spans, sentence_after, stripped_markup
 from .texts import choice_of, is_words, plain_words
@@ -27,7 +29,8 @@ _PHRASE = re.compile(
     r"(?:\b(?:final|correct|right|my)[ \t]+)?\b(?:answer|choice|option)s?\b[*_`]{0,3}"
     r"(?:[ \t]+(?:to|of|for)[ \t]+(?:the|this|your)[ \t]+(?:question|problem|exercise|task))?[*_`]{0,3}"
     r"(?:[ \t]+(?:is|are|was|becomes|equals|would[ \t]+be|should[ \t]+be|must[ \t]+be|will[ \t]+be)\b"
-    r"(?:[ \t]+(?:therefore|thus|then|simply|just|equal[ \t]+to|given[ \t]+by))?[ \t]*:?|[ \t]*[:=]|(?=\s*(?:\\\[|\\\(|\$)))",
+    r"(?:[ \t]+(?:therefore|thus|then|simply|just|equal[ \t]+to|given[ \t]+by))?[ \t]*:?"
+    r"|[ \t]*[:=]|(?=\s*(?:\\\[|\\\(|\$)))",
     re.IGNORECASE,
 )
 _FENCE = re.compile(r"^[ \t]{0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*$", re.MULTILINE)
@@ -67,7 +70,8 @@ def extract(text: str, kind: AnswerKind | None = None) -> Answer | None:
 
 
 def _visible(text: str) -> str | None:
-    """The response without its thinking and without what follows its turn; `None` if it never left thinking."""
+    """The response without its thinking and without what follows its turn; `None` if it never left
+    thinking."""
     if _CHANNEL in text:
         text = text.rsplit(_CHANNEL, 1)[1]
     closes = list(_CLOSE_THINK.finditer(text))
@@ -93,7 +97,12 @@ def _answer(text: str, source: AnswerSource, kind: AnswerKind | None) -> Answer 
     if kind == "choice":
         return Answer(text=letter, kind="choice", source=source) if letter else None
     if kind is None:
-        if letter and len(plain_words(text).strip("()[]. ")) == 1 and letter in "ABCDEFGHIJ" and letter in text:
+        if (
+            letter
+            and len(plain_words(text).strip("()[]. ")) == 1
+            and letter in "ABCDEFGHIJ"
+            and letter in text
+        ):
             return Answer(text=letter, kind="choice", source=source)
         kind = "text" if is_words(plain_words(text)) else "math"
     return Answer(text=text, kind=kind, source=source)
@@ -120,7 +129,11 @@ def _phrase(body: str, kind: AnswerKind | None) -> str | None:
                 return letter[1]
             if kind == "choice":
                 continue
-        if kind is None and (match[0].lower().lstrip().startswith(("option", "choice"))) and not choice_of(found):
+        if (
+            kind is None
+            and (match[0].lower().lstrip().startswith(("option", "choice")))
+            and not choice_of(found)
+        ):
             continue
         if found:
             return found
@@ -144,7 +157,9 @@ def _code(body: str) -> Answer | None:
     blocks = _blocks(body)
     if blocks is None:
         return None
-    code = [content for language, content, _ in blocks if language not in ("json", "text", "output", "console")]
+    code = [
+        content for language, content, _ in blocks if language not in ("json", "text", "output", "console")
+    ]
     if code and code[-1].strip():
         return Answer(text=code[-1], kind="code", source="code")
     if not blocks and re.match(r"\s*(?:def |class |import |from \w+ import |async def |@)", body):
@@ -160,7 +175,11 @@ def _closing_code(body: str) -> Answer | None:
     if language in ("", "text", "output", "console", "latex", "math") or body[end:].strip():
         return None
     kind: AnswerKind = "json" if language == "json" else "code"
-    return Answer(text=content, kind=kind, source="json" if kind == "json" else "code") if content.strip() else None
+    return (
+        Answer(text=content, kind=kind, source="json" if kind == "json" else "code")
+        if content.strip()
+        else None
+    )
 
 
 def _json(body: str, kind: AnswerKind) -> Answer | None:

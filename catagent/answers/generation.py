@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ConfigError
+from catagent.errors import ConfigError
 
 __all__ = ["Signature", "encode", "generated", "signature_of"]
 
 Hint = tuple[Any, ...]
 _SCALARS = {"int": "int", "float": "float", "str": "str", "bool": "bool", "complex": "float", "None": "none"}
-_CONTAINERS = {"list": "list", "List": "list", "Sequence": "list", "Iterable": "list", "set": "set", "Set": "set",
-               "dict": "dict", "Dict": "dict", "Mapping": "dict", "tuple": "tuple", "Tuple": "tuple"}  # fmt: skip
+_CONTAINERS = {"list": "list", "List": "list", "Sequence": "list", "Iterable": "list", "set": "set",
+    "Set": "set",
+               "dict": "dict", "Dict": "dict", "Mapping": "dict", "tuple": "tuple",
+               "Tuple": "tuple"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,12 @@ def _hint(node: ast.expr | None) -> Hint | None:
         if name == "Optional":
             return _union(_hint(inner[0]), ("none",))
         kind = _CONTAINERS.get(name) or (outer[0] if outer else None)
-        if kind == "tuple" and len(inner) == 2 and isinstance(inner[1], ast.Constant) and inner[1].value is ...:
+        if (
+            kind == "tuple"
+            and len(inner) == 2
+            and isinstance(inner[1], ast.Constant)
+            and inner[1].value is ...
+        ):
             return ("list", _hint(inner[0]))
         if kind is not None:
             return (kind, *map(_hint, inner))
@@ -119,7 +126,9 @@ def encode(value: Any) -> Any:
         return {"kind": "dict", "items": [[encode(k), encode(v)] for k, v in value.items()]}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise ConfigError(f"An input of type {type(value).__name__} cannot be sent to the sandbox; use JSON-like values.")
+    raise ConfigError(
+        f"An input of type {type(value).__name__} cannot be sent to the sandbox; use JSON-like values."
+    )
 
 
 def generated(signature: Signature, examples: Sequence[Any], count: int) -> list[Any]:
@@ -141,8 +150,8 @@ def generated(signature: Signature, examples: Sequence[Any], count: int) -> list
         from hypothesis import strategies
     except ImportError:
         raise ConfigError(
-            "Inputs for programs are generated with hypothesis, which is not installed: pip install 'catagent[code]'. "
-            "Or pass inputs=... yourself."
+            "Inputs for programs are generated with hypothesis, which is not installed: "
+            "pip install 'catagent[code]'. Or pass inputs=... yourself."
         ) from None
     drawn: list[Any] = []
     settings = hypothesis.settings(

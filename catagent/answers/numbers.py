@@ -77,9 +77,7 @@ def same_number(a: Node, b: Node, rules: Rules) -> bool | None:
         except Unknown:
             continue
         gap, slack, size = abs(u - v), eu + ev, max(abs(u), abs(v))
-        if gap <= 8 * slack and (slack <= 1e-9 * size or slack <= 1e-12):
-            agreed += 1
-        elif gap <= decimals * size:
+        if (gap <= 8 * slack and (slack <= 1e-9 * size or slack <= 1e-12)) or gap <= decimals * size:
             agreed += 1
         elif gap > 64 * slack:
             return False
@@ -107,7 +105,7 @@ def _tolerance(a: Node, b: Node, rules: Rules) -> float:
     return max(rules.noise, 2.0 * 10.0 ** -min(digits) if min(digits) >= rules.digits else 0.0)
 
 
-def same_up_to_scale(a: Node, b: Node) -> complex | None | bool:
+def same_up_to_scale(a: Node, b: Node) -> complex | bool | None:
     """The constant `a / b` where it is the same at every point, `False` where it varies, else `None`."""
     names = free_symbols(a) | free_symbols(b)
     integers = integer_like(a) | integer_like(b)

@@ -8,12 +8,19 @@ __all__ = ["balanced_end", "last_boxes", "last_sentence", "math_spans", "sentenc
 
 _BOX = re.compile(r"\\f?boxed?\b\s*")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
-_BETWEEN_BOXES = re.compile(r"[\s$,;.&]*(?:\\\\|\\quad|\\qquad|\\[()\[\],;! ]|\\text\s*\{\s*(?:and|or)\s*\}|and|or|[\s$,;.&])*")
+_BETWEEN_BOXES = re.compile(
+    r"[\s$,;.&]*(?:\\\\|\\quad|\\qquad|\\[()\[\],;! ]|\\text\s*\{\s*(?:and|or)\s*\}|and|or|[\s$,;.&])*"
+)
 _PERCENT_AFTER = re.compile(r"\s*\$*\s*(?:\\?%|percent\b|pct\b|percentage\b)", re.IGNORECASE)
-_SPAN = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|(?<![\\\w$])\$(?!\s?\d[\d,.]*\s+[a-z])([^$\n]+?)(?<!\\)\$(?![\d])", re.DOTALL)
+_SPAN = re.compile(
+    r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|(?<![\\\w$])\$(?!\s?\d[\d,.]*\s+[a-z])([^$\n]+?)(?<!\\)\$(?![\d])",
+    re.DOTALL,
+)
 _PERCENT_SPAN = re.compile(r"\s*(?:\\?%|percent\b|pct\b|percentage\b)")
 _JOINED = re.compile(r"\s*(?:,?\s*(?:and|or)\s*|,\s*)$")
-_SENTENCE_END = re.compile(r"(?<=[^\d\s])[.!?](?=[\s*\"')\]]|$)|(?<=\d)\.(?=\s|[*\"')\]]|$)|[.!?]\$\$?(?=\s)|\n")
+_SENTENCE_END = re.compile(
+    r"(?<=[^\d\s])[.!?](?=[\s*\"')\]]|$)|(?<=\d)\.(?=\s|[*\"')\]]|$)|[.!?]\$\$?(?=\s)|\n"
+)
 _ENDS_WHOLE = re.compile(r"[.!?)\]}$*_`\"'|>%°]$|\\[\])]$|\d$|^[^\s]+$")
 _MARKUP = re.compile(r"^[\s>#*_`~-]*(?:\d+[.)]\s+(?=\S))?|[\s*_`~]+$")
 _LEAD = re.compile(r"^(?:[*_`:\s]|therefore\b|thus\b|indeed\b|simply\b)+", re.IGNORECASE)
@@ -34,7 +41,7 @@ def balanced_end(text: str, start: int) -> int:
 
 
 def last_boxes(text: str) -> list[str] | None:
-    r"""Content of the last box after those of the boxes that stand directly before it: `\boxed{1}, \boxed{2}`.
+    r"""Content of the last box, after those of the boxes directly before it: `\boxed{1}, \boxed{2}`.
 
     `None` without a box, no content when the last one is not closed.
     """
@@ -78,7 +85,12 @@ def math_spans(text: str) -> list[str]:
         percent = _PERCENT_SPAN.match(text, match.end())
         if percent and not content.endswith("%"):
             content += r"\%"
-        if found and last_end >= 0 and match.start() - last_end < 12 and _JOINED.fullmatch(text[last_end : match.start()]):
+        if (
+            found
+            and last_end >= 0
+            and match.start() - last_end < 12
+            and _JOINED.fullmatch(text[last_end : match.start()])
+        ):
             joint = " or " if "or" in text[last_end : match.start()] else ", "
             found[-1] += joint.replace("or", r"\text{or}") + content
         else:
@@ -103,7 +115,9 @@ def sentence_after(text: str, start: int) -> str | None:
         return None
     span = _SPAN.match(rest)
     if span is not None:
-        spans = math_spans(rest.split("\n\n")[0] if not rest.startswith(("$$", "\\[")) else rest[: span.end() + 20])
+        spans = math_spans(
+            rest.split("\n\n")[0] if not rest.startswith(("$$", "\\[")) else rest[: span.end() + 20]
+        )
         tail = rest[span.end() :]
         unit = re.match(r"[ \t]*([A-Za-z°%][\w°%/^]*)", tail)
         return spans[0] + (r" \text{ " + unit[1] + "}" if unit and unit[1].lower() in _COUNTED else "")
@@ -118,14 +132,19 @@ def sentence_after(text: str, start: int) -> str | None:
     return sentence.strip().rstrip(".,;")
 
 
-_COUNTED = frozenset("degrees degree percent pct cm km kg mm dollars cents meters feet inches hours minutes seconds".split())
+_COUNTED = frozenset(
+    re.findall(
+        r"[\w.]+",
+        "degrees degree percent pct cm km kg mm dollars cents meters feet inches hours minutes seconds",
+    )
+)
 
 
 def last_sentence(text: str) -> str | None:
     """The last line of a text, cut to its last sentence; `None` when it breaks off in the middle."""
     lines = text.rstrip().rsplit("\n\n", 1)[-1]
     line = lines.rsplit("\n", 1)[-1].strip()
-    if lines.count("$$") % 2 == 0 and line in ("$$", r"\]") or line.startswith((r"\]", r"\end")):
+    if (lines.count("$$") % 2 == 0 and line in ("$$", r"\]")) or line.startswith((r"\]", r"\end")):
         line = lines.strip()
     line = line[-4000:]
     if not line or not _ENDS_WHOLE.search(line.rstrip()):

@@ -24,6 +24,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from catagent.errors import ConfigError
+
 from .rules import Rules
 
 __all__ = ["Pool", "shared"]
@@ -32,10 +34,13 @@ _HEADER = struct.Struct("<I")
 _START_SECONDS = 60.0
 _MEMORY_MB = 2048
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
-_PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from catagent.answers._worker import main; main(int(sys.argv[2]))"
+_PROGRAM = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from catagent.answers._worker import main; main(int(sys.argv[2]))"
+)
 
 
-class _Gone(Exception):  # noqa: N818 - internal: the worker ended or had to be ended
+class _Gone(Exception):
     pass
 
 
@@ -43,7 +48,7 @@ class _Worker:
     """One child process. Used by one thread at a time."""
 
     def __init__(self, memory_mb: int) -> None:
-        self.process = subprocess.Popen(
+        self.process = subprocess.Popen(  # noqa: S603 - our own program, and no untrusted argument
             [sys.executable, "-c", _PROGRAM, _PACKAGE_ROOT, str(memory_mb)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -126,7 +131,7 @@ class Pool:
         reply = self.ask({"a": a, "b": b, "rules": rules.to_json()}, timeout)
         return reply if isinstance(reply, bool) else None
 
-    async def adecide(self, a: str, b: str, rules: Rules, timeout: float) -> bool | None:
+    async def adecide(self, a: str, b: str, rules: Rules, timeout: float) -> bool | None:  # noqa: ASYNC109
         """`decide` without blocking the event loop. Threads of the pool wait, one a worker at most."""
         with self._lock:
             if self._threads is None:
@@ -160,9 +165,10 @@ class Pool:
             with self._lock:
                 self._workers.add(worker)
             return worker
-        raise RuntimeError(
+        raise ConfigError(
             f"No worker process for symbolic comparison could be started with {sys.executable}. "
-            "Check that `python -c 'import sympy, catagent'` works there and that memory is not limited below 1 GB."
+            "Check that `python -c 'import sympy, catagent'` works there and that memory is not limited to "
+            "less than 2 GB of address space."
         )
 
     def _discard(self, worker: _Worker) -> None:

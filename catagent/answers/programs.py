@@ -36,15 +36,16 @@ def programs_equivalent(
 ) -> bool | None:
     """Whether two Python programs behave the same on the inputs.
 
-    `signature` is a `def` line such as `def f(xs: list[int], k: int) -> int`; without it the function that both
-    define is taken, or the whole script when there is none. `examples` are inputs known to be legal: tuples of
-    arguments, or texts for standard input. `inputs` (say, proposed by a model) replace generation; without them
-    `count` inputs are generated from the types of the signature and the examples, which needs hypothesis.
+    `signature` is a `def` line such as `def f(xs: list[int], k: int) -> int`; without it the function that
+    both define is taken, or the whole script when there is none. `examples` are inputs known to be legal:
+    tuples of arguments, or texts for standard input. `inputs` (say, proposed by a model) replace generation;
+    without them `count` inputs are generated from the types of the signature and the examples, which needs
+    hypothesis.
 
-    An input on which a program raises is set aside unless it was given; a program that mostly raises where the
-    other answers is different. `None` when too few inputs tell anything, or time ran out. `timeout` is seconds
-    of CPU for each program. Blocks; see `aprograms_equivalent`. Raises `ConfigError` where no sandbox can be
-    set up, or where inputs must be generated and hypothesis is not installed.
+    An input on which a program raises is set aside unless it was given; a program that mostly raises where
+    the other answers is different. `None` when too few inputs tell anything, or time ran out. `timeout` is
+    seconds of CPU for each program. Blocks; see `aprograms_equivalent`. Raises `ConfigError` where no sandbox
+    can be set up, or where inputs must be generated and hypothesis is not installed.
     """
     if a.strip() == b.strip():
         return True
@@ -60,7 +61,10 @@ def programs_equivalent(
         made: list[Any] = []
     else:
         made = generated(first.merged(second), examples, count) if inputs is None else []
-        given = [[encode(part) for part in (item if isinstance(item, (tuple, list)) else (item,))] for item in given]
+        given = [
+            [encode(part) for part in (item if isinstance(item, (tuple, list)) else (item,))]
+            for item in given
+        ]
     texts = given + made
     if not texts:
         return None
@@ -85,7 +89,7 @@ def _entry(code: str, signature: str | None, other: str) -> Signature | None:
     mine, theirs = signature_of(code), signature_of(other)
     if mine is None or theirs is None:
         return None
-    if not mine or not theirs or _is_script(code) and _is_script(other):
+    if not mine or not theirs or (_is_script(code) and _is_script(other)):
         return Signature(None, ())
     shared = [entry for entry in mine if entry.name in {other.name for other in theirs}]
     return (shared or mine)[-1]

@@ -180,9 +180,7 @@ def substituted(node: Node, name: str, by: Node) -> Node:
     """The tree with a variable replaced."""
     if node == ("sym", name):
         return by
-    return tuple(
-        substituted(item, name, by) if isinstance(item, tuple) and item else item for item in node
-    )
+    return tuple(substituted(item, name, by) if isinstance(item, tuple) and item else item for item in node)
 
 
 def _has_atom(node: Node) -> bool:
@@ -192,8 +190,10 @@ def _has_atom(node: Node) -> bool:
 def _is_atom(node: Node) -> bool:
     if node[0] == "sym":
         return True
-    return node[0] == "fn" and (node[1] == "abs" or len(node[1]) == 1 or node[1].endswith("_")) and any(
-        map(_has_atom, node[2])
+    return (
+        node[0] == "fn"
+        and (node[1] == "abs" or len(node[1]) == 1 or node[1].endswith("_"))
+        and any(map(_has_atom, node[2]))
     )
 
 
@@ -214,10 +214,10 @@ def _normal(pieces: Sequence[Piece]) -> Region:
             touches = low.at < last_high.at or (
                 _near(low.at, last_high.at) and not (low.open and last_high.open)
             )
-            if touches and math.isfinite(low.at) or low.at == -math.inf:
-                if high.at > last_high.at and not _near(high.at, last_high.at):
-                    result[-1] = (last_low, high)
-                elif _near(high.at, last_high.at) and last_high.open and not high.open:
+            if (touches and math.isfinite(low.at)) or low.at == -math.inf:
+                if (high.at > last_high.at and not _near(high.at, last_high.at)) or (
+                    _near(high.at, last_high.at) and last_high.open and not high.open
+                ):
                     result[-1] = (last_low, high)
                 continue
         result.append((low, high))

@@ -11,16 +11,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
+from catagent.errors import ConfigError
 
 __all__ = ["Outcome", "Sandbox"]
 
@@ -46,7 +48,8 @@ class Sandbox:
     unsafe: bool = False
 
     def run(self, code: str, name: str | None, inputs: Sequence[Any]) -> list[Outcome]:
-        """Outcome of the program on each input: of the function `name`, or of the whole script on a stdin text.
+        """Outcome of the program on each input: of the function `name`, or of the whole script on a stdin
+        text.
 
         Blocks. Raises `ConfigError` where the sandbox cannot be set up and `unsafe` is not set.
         """
@@ -63,14 +66,14 @@ class Sandbox:
         lines = self._lines(json.dumps(job).encode())
         if not lines:
             raise ConfigError(
-                f"The sandbox for programs did not start with {sys.executable}; it needs Linux and {self.memory_mb} MB. "
-                "Give expected outputs instead, or pass Sandbox(unsafe=True) to run with limits of time and memory only."
+                f"The sandbox for programs did not start with {sys.executable}; it needs Linux and "
+                f"{self.memory_mb} MB. Pass Sandbox(unsafe=True) to run with limits of time and memory only."
             )
         problem = lines[0][1]
         if problem and not self.unsafe:
             raise ConfigError(
-                f"Programs are not run here: {problem}. Pass Sandbox(unsafe=True) only if the machine itself is "
-                "disposable; then only time and memory are limited."
+                f"Programs are not run here: {problem}. Pass Sandbox(unsafe=True) only if the machine itself "
+                "is disposable; then only time and memory are limited."
             )
         outcomes = lines[1:]
         return outcomes + [["killed"]] * (len(inputs) - len(outcomes))
@@ -87,7 +90,7 @@ class Sandbox:
         with tempfile.TemporaryFile() as request:
             request.write(job)
             request.seek(0)
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - our own script; the program is in the request
                 [sys.executable, "-I", "-S", "-B", _SCRIPT],
                 stdin=request,
                 stdout=subprocess.PIPE,
@@ -115,9 +118,6 @@ class Sandbox:
 
 def _read(process: subprocess.Popen[bytes], limit: int, seconds: float) -> bytes:
     """All the child writes, until it ends, has written enough or used up its wall time."""
-    import select
-    import time
-
     assert process.stdout is not None
     fd, end, data = process.stdout.fileno(), time.monotonic() + seconds, bytearray()
     poller = select.poll()

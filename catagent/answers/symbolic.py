@@ -208,7 +208,12 @@ def _math_verify(a: str, b: str) -> bool | None:
     signal.setitimer(signal.ITIMER_PROF, remaining)
     config = [LatexExtractionConfig()]
     parsed = [
-        parse(text if "$" in text or "\\[" in text else f"${text}$", config, fallback_mode="no_fallback", parsing_timeout=0)
+        parse(
+            text if "$" in text or "\\[" in text else f"${text}$",
+            config,
+            fallback_mode="no_fallback",
+            parsing_timeout=0,
+        )
         for text in (a, b)
     ]
     if not all(parsed):

@@ -11,28 +11,41 @@ from .rules import Rules
 
 __all__ = ["choice_of", "is_clock", "is_words", "number_word", "plain_words", "same_json", "same_words"]
 
-_CHOICE = re.compile(r"^[\s(\[{]*(?:(?:option|choice|answer)\s*:?\s*)?[(\[{]*([A-Za-z])[)\]}.:]*$", re.IGNORECASE)
+_CHOICE = re.compile(
+    r"^[\s(\[{]*(?:(?:option|choice|answer)\s*:?\s*)?[(\[{]*([A-Za-z])[)\]}.:]*$", re.IGNORECASE
+)
 _CHOICE_WITH_CONTENT = re.compile(r"^[(\[]?([A-Za-z])[)\].:]\s*\S", re.DOTALL)
-_MACRO = re.compile(r"\\(?:text|mathrm|mathbf|textbf|textit|textrm|mbox|operatorname|emph|boxed|bf|rm|left|right)\b\s*")
+_MACRO = re.compile(
+    r"\\(?:text|mathrm|mathbf|textbf|textit|textrm|mbox|operatorname|emph|boxed|bf|rm|left|right)\b\s*"
+)
 _NO_BRACES = str.maketrans("", "", "${}")
 _EDGES = " \t\n.,;:!?\"'`*_$(){}[]"
 _ARTICLE = re.compile(r"^(?:the|an?)\s+", re.IGNORECASE)
 _WORDS_ONLY = re.compile(r"^[^\W_][^\n\\^=<>+/*{}|]*$")
 _LETTERS = re.compile(r"^[^\W\d_]{2,}(?:[\s,;.'_&-]*[^\W\d_]+)*$")
-_MONTHS = {name: i + 1 for i, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split())}
+_MONTHS = {
+    name: i + 1
+    for i, name in enumerate(re.findall(r"[\w.]+", "jan feb mar apr may jun jul aug sep oct nov dec"))
+}
 _ISO_DATE = re.compile(r"^(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})$")
 _DAY_FIRST = re.compile(r"^(\d{1,2})(?:st|nd|rd|th)?(?:\s+of)?\s+([a-z]{3,9})\.?,?\s+(\d{4})$")
 _MONTH_FIRST = re.compile(r"^([a-z]{3,9})\.?\s+(\d{1,2})(?:st|nd|rd|th)?,?\s+(\d{4})$")
 _CLOCK = re.compile(r"^(\d{1,2}):(\d{2})(?::(\d{2}))?\s*(a\.?m\.?|p\.?m\.?)?$")
 _UNITS = {w: i for i, w in enumerate(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen".split())}  # fmt: skip
-_TENS = {w: 10 * (i + 2) for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
+    re.findall(r"[\w.]+",
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen"
+))}  # fmt: skip
+_TENS = {
+    w: 10 * (i + 2)
+    for i, w in enumerate(re.findall(r"[\w.]+", "twenty thirty forty fifty sixty seventy eighty ninety"))
+}
 _SAME = {
     "yes": "true", "no": "false", "correct": "true", "incorrect": "false", "none": "no solution",
     "no solutions": "no solution", "no real solution": "no solution", "no real solutions": "no solution",
     "there is no solution": "no solution", "there are no solutions": "no solution", "undefined": "undefined",
-    "does not exist": "undefined", "dne": "undefined", "all reals": "all real numbers", "infinity": "infinite",
+    "does not exist": "undefined", "dne": "undefined", "all reals": "all real numbers",
+    "infinity": "infinite",
 }  # fmt: skip
 
 

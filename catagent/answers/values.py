@@ -1,128 +1,22 @@
-"""What a tree is worth: exactly when it is rational, else as floating point with an error bound.
-
-Pure Python and bounded: no power or factorial is computed whose result would not fit a few thousand
-digits, so that `9**9**9**9` costs nothing and is merely not known here.
-"""
+"""What a tree is worth in floating point, with a bound of the error, at a point of its variables."""
 
 from __future__ import annotations
 
 import cmath
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import TypeAlias
 from zlib import crc32
 
-from .reader import Node
+from .exact import Unknown, exact
+from .lexing import Node
 
-__all__ = ["Unknown", "exact", "free_symbols", "has_decimals", "integer_like", "point", "value"]
+__all__ = ["Unknown", "exact", "free_symbols", "has_decimals", "integer_like", "parts", "point", "value"]
 
 Approx: TypeAlias = tuple[complex, float]
-_MAX_BITS = 60_000
 _EPS = 2.3e-16
-_FULL_TURN = 2 * math.pi
 _CONSTANTS = {"pi": math.pi, "e": math.e, "i": 1j}
-
-
-class Unknown(Exception):  # noqa: N818 - a verdict on the value, not a failure of the program
-    """The value cannot be had here: not rational, too large, or undefined at this point."""
-
-
-def exact(node: Node) -> Fraction:
-    """The rational value of a tree, decimals taken at face value. Raises `Unknown`."""
-    kind = node[0]
-    if kind in ("num", "dec", "base"):
-        found = node[1]
-        assert isinstance(found, Fraction)
-        return found
-    if kind == "add":
-        return sum(map(exact, node[1]), Fraction(0))
-    if kind == "mul":
-        product = Fraction(1)
-        for factor in node[1]:
-            product *= exact(factor)
-            _bounded(product)
-        return product
-    if kind == "div":
-        below = exact(node[2])
-        if not below:
-            raise Unknown
-        return exact(node[1]) / below
-    if kind == "pow":
-        return _power(exact(node[1]), exact(node[2]))
-    if kind == "pct":
-        return exact(node[1]) / 100
-    if kind == "unit":
-        return exact(node[1])
-    if kind == "fn":
-        return _exact_function(node[1], node[2])
-    raise Unknown
-
-
-def _bounded(number: Fraction) -> Fraction:
-    if number.numerator.bit_length() + number.denominator.bit_length() > _MAX_BITS:
-        raise Unknown
-    return number
-
-
-def _power(base: Fraction, exponent: Fraction) -> Fraction:
-    if exponent.denominator == 1:
-        if not base and exponent < 0:
-            raise Unknown
-        size = max(base.numerator.bit_length(), base.denominator.bit_length())
-        if base in (0, 1, -1):
-            return Fraction(base ** int(exponent % 2 or (2 if exponent else 0)))
-        if size * abs(exponent) > _MAX_BITS:
-            raise Unknown
-        return base ** int(exponent)
-    degree = exponent.denominator
-    if degree > 64 or (base < 0 and degree % 2 == 0):
-        raise Unknown
-    root = Fraction(_root(abs(base.numerator), degree), _root(base.denominator, degree))
-    return _power(-root if base < 0 else root, Fraction(exponent.numerator))
-
-
-def _root(number: int, degree: int) -> int:
-    if number.bit_length() > 4000:
-        raise Unknown
-    if degree == 2:
-        found = math.isqrt(number)
-    else:
-        low, high = 0, 1 << (number.bit_length() // degree + 1)
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if middle**degree <= number else (low, middle - 1)
-        found = low
-    if found**degree != number:
-        raise Unknown
-    return found
-
-
-def _exact_function(name: str, arguments: tuple[Node, ...]) -> Fraction:
-    if name not in ("sqrt", "abs", "factorial", "binom", "floor", "ceil", "max", "min", "gcd", "lcm", "cbrt"):
-        raise Unknown
-    values = [exact(argument) for argument in arguments]
-    first = values[0]
-    if name == "sqrt" or name == "cbrt":
-        return _power(first, Fraction(1, 2 if name == "sqrt" else 3))
-    if name == "abs":
-        return abs(first)
-    if name == "floor":
-        return Fraction(math.floor(first))
-    if name == "ceil":
-        return Fraction(math.ceil(first))
-    if name in ("max", "min"):
-        return max(values) if name == "max" else min(values)
-    if any(v.denominator != 1 or v < 0 or v > 2000 for v in values[:2]):
-        raise Unknown
-    if name == "factorial":
-        return Fraction(math.factorial(int(first)))
-    if len(values) != 2:
-        raise Unknown
-    pair = int(first), int(values[1])
-    if name == "binom":
-        return Fraction(math.comb(*pair))
-    return Fraction(math.gcd(*pair) if name == "gcd" else math.lcm(*pair))
 
 
 def has_decimals(node: Node) -> int:
@@ -196,7 +90,7 @@ def value(node: Node, at: Mapping[str, complex]) -> Approx:
     """The complex value at a point and a bound of its error. Raises `Unknown`."""
     try:
         found = _value(node, at)
-    except (OverflowError, ZeroDivisionError, ValueError, RecursionError):
+    except (OverflowError, ZeroDivisionError, ValueError, RecursionError, IndexError, TypeError):
         raise Unknown from None
     if not cmath.isfinite(found[0]) or not math.isfinite(found[1]):
         raise Unknown
@@ -298,14 +192,15 @@ def _log(x: complex) -> complex:
     return cmath.log(x)
 
 
-_SIMPLE = {
+_SIMPLE: dict[str, Callable[[complex], complex]] = {
     "sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "sinh": cmath.sinh, "cosh": cmath.cosh,
     "tanh": cmath.tanh, "exp": cmath.exp, "arcsin": cmath.asin, "arccos": cmath.acos, "arctan": cmath.atan,
     "arcsinh": cmath.asinh, "arccosh": cmath.acosh, "arctanh": cmath.atanh, "sqrt": cmath.sqrt, "ln": _log,
     "log": _log,
     "cot": lambda x: 1 / cmath.tan(x), "sec": lambda x: 1 / cmath.cos(x), "csc": lambda x: 1 / cmath.sin(x),
     "lg": lambda x: _log(x) / math.log(10), "arccot": lambda x: cmath.atan(1 / x),
-    "coth": lambda x: 1 / cmath.tanh(x), "sech": lambda x: 1 / cmath.cosh(x), "csch": lambda x: 1 / cmath.sinh(x),
+    "coth": lambda x: 1 / cmath.tanh(x), "sech": lambda x: 1 / cmath.cosh(x),
+    "csch": lambda x: 1 / cmath.sinh(x),
     "arcsec": lambda x: cmath.acos(1 / x), "arccsc": lambda x: cmath.asin(1 / x),
 }  # fmt: skip
 
@@ -351,10 +246,10 @@ def _function(name: str, arguments: list[Approx]) -> Approx:
         if len(arguments) != 1:
             raise Unknown
         x = _exact_zero_imaginary(x, error)
-        result = simple(x)
+        found = simple(x)
         step = 1e-6 * max(abs(x), 1e-3)
-        slope = abs(simple(x + step) - result) / step
-        return result, 2 * slope * error + (abs(result) + abs(x) * slope) * _EPS * 2
+        slope = abs(simple(x + step) - found) / step
+        return found, 2 * slope * error + (abs(found) + abs(x) * slope) * _EPS * 2
     return _uninterpreted(name, arguments)
 
 
@@ -397,6 +292,4 @@ def _big(node: Node, at: Mapping[str, complex]) -> Approx:
 def _renamed(node: Node) -> Node:
     if node == ("const", "i"):
         return ("sym", "i")
-    return tuple(
-        _renamed(item) if isinstance(item, tuple) and item else item for item in node
-    )
+    return tuple(_renamed(item) if isinstance(item, tuple) and item else item for item in node)
