@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ModelError,
         PromptError,
         QuorumError,
+        RubricError,
     )
     from catagent.messages import (
         Answer,
@@ -66,6 +67,7 @@ __all__ = [
     "Rollout",
     "RolloutGroup",
     "Rubric",
+    "RubricError",
     "Solution",
     "Task",
     "Usage",

@@ -9,6 +9,7 @@ The tree::
     ├── BudgetError               the next request would exceed a budget; nothing was sent
     ├── QuorumError               too few rollouts survived to go on
     ├── EstimationError           no reference could be made from the rollouts there are
+    ├── RubricError               no usable rubric could be had from the model
     └── ModelError                a model endpoint did not give what was asked
         ├── RateLimitError        429: wait; it costs no retry
         ├── TransientError        worth another try
@@ -42,6 +43,7 @@ __all__ = [
     "QuorumError",
     "RateLimitError",
     "RequestError",
+    "RubricError",
     "ServerError",
     "TransientError",
 ]
@@ -73,6 +75,10 @@ class QuorumError(CatError):
 
 class EstimationError(CatError):
     """The estimator found nothing in the group to make a reference from."""
+
+
+class RubricError(CatError):
+    """The proposer wrote no rubric that can be used, asked twice."""
 
 
 class ModelError(CatError):

@@ -10,16 +10,18 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from catagent.messages import Reference, Reward, Rollout, Solution, Task
+from catagent.messages import Judgement, Reference, Reward, Rollout, Rubric, Solution, Task
 
 __all__ = [
     "Emit",
     "Event",
+    "Judged",
     "Noted",
     "ReferenceReady",
     "RewardsReady",
     "RolloutFinished",
     "RolloutToken",
+    "RubricReady",
     "Solved",
     "Started",
     "SynthesisStarted",
@@ -82,6 +84,20 @@ class ReferenceReady(_Event):
     reference: Reference
 
 
+class RubricReady(_Event):
+    """The criteria are there: proposed, or brought by the caller."""
+
+    type: Literal["rubric_ready"] = "rubric_ready"
+    rubric: Rubric
+
+
+class Judged(_Event):
+    """One rollout has all its verdicts."""
+
+    type: Literal["judged"] = "judged"
+    judgement: Judgement
+
+
 class RewardsReady(_Event):
     """Every rollout has its reward, or `None` in its place."""
 
@@ -120,6 +136,8 @@ Event: TypeAlias = Annotated[
     | SynthesisStarted
     | SynthesisToken
     | ReferenceReady
+    | RubricReady
+    | Judged
     | RewardsReady
     | Waiting
     | Noted

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +23,7 @@ __all__ = [
     "AnswerSource",
     "ChatMessage",
     "Criterion",
+    "Finding",
     "Judgement",
     "Kind",
     "Message",
@@ -160,7 +161,7 @@ class Reference(Message):
 
 
 class Criterion(BaseModel):
-    """One binary, checkable property of a good response."""
+    """One binary, checkable property of a response. A negative weight marks one that a good response lacks."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -170,10 +171,42 @@ class Criterion(BaseModel):
 
 
 class Rubric(Message):
-    """Criteria that stand in for a reference on open-ended tasks (paper, section 1.4)."""
+    """Criteria that stand in for a reference on open-ended tasks (paper, section 1.4).
+
+    `source` says what it was made from: `reference`, `question`, `question_and_reference`, `contrast`,
+    or `given` for one that the caller brought.
+    """
 
     criteria: tuple[Criterion, ...] = Field(min_length=1)
     source: str = "reference"
+    notes: tuple[str, ...] = ()
+    """What was split, merged or refused on the way."""
+
+    @classmethod
+    def of(cls, given: Rubric | Iterable[str | Criterion | Mapping[str, Any]]) -> Rubric:
+        """A rubric that the caller brings: texts, criteria, or mappings.
+
+        A mapping has `text` or `criterion`, and `weight` or `points` (HealthBench's words), and may have
+        an `id`. Raises `ValueError` for an empty rubric, a mapping without text and an id that comes twice.
+        """
+        if isinstance(given, Rubric):
+            return given
+        criteria = tuple(_criterion(i, one) for i, one in enumerate(given, 1))
+        if len({c.id for c in criteria}) < len(criteria):
+            raise ValueError("two criteria of the rubric have the same id")
+        return cls(criteria=criteria, source="given")
+
+
+def _criterion(number: int, one: str | Criterion | Mapping[str, Any]) -> Criterion:
+    if isinstance(one, Criterion):
+        return one
+    if isinstance(one, str):
+        return Criterion(id=f"c{number}", text=one)
+    text = one.get("text") or one.get("criterion")
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"criterion {number} of the rubric has no text")
+    weight = one.get("weight", one.get("points", 1.0))
+    return Criterion(id=str(one.get("id") or f"c{number}"), text=text, weight=weight)
 
 
 class Verdict(BaseModel):
@@ -184,15 +217,31 @@ class Verdict(BaseModel):
     criterion_id: str
     state: VerdictState
     reason: str | None = None
+    """The judge's reason, or why there is no verdict."""
+    quote: str | None = None
+    """What the judge cites from the response; it stands there, or the verdict is unscored."""
     probability: float | None = Field(default=None, ge=0, le=1)
     """p(met) from the judge's log-probabilities, where the endpoint gives them."""
+    votes: tuple[VerdictState, ...] = ()
+    """Each vote, where the judge was asked more than once."""
+
+
+class Finding(BaseModel):
+    """A sign that a response tries to sway its judge: what kind, and the words."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    excerpt: str
 
 
 class Judgement(Message):
-    """The verdicts on one rollout."""
+    """The verdicts on one rollout, and what in it looks meant for the judge (reported, not punished)."""
 
     rollout_id: str
     verdicts: tuple[Verdict, ...]
+    judge: str | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 class Reward(Message):
@@ -202,6 +251,7 @@ class Reward(Message):
     value: float | None
     name: str
     breakdown: dict[str, float | None] = {}
+    """What the value is made of: criteria, components, counts."""
     reason: str | None = None
 
 
