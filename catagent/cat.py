@@ -129,7 +129,9 @@ class CaT:
         if registry is None:
             registry = Registry(self.config, note=self._note, progress=self._progress)
             self._registries[loop] = registry
-            await registry.close_with_loop()
+            orphaned = weakref.finalize(self, _close_soon, weakref.ref(loop), registry)
+            orphaned.atexit = False
+            await registry.close_with_loop(orphaned.detach)
         return Run(self, registry, Ledger(self.budget), emit)
 
     async def prepare(self) -> None:
@@ -260,6 +262,13 @@ class CaT:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+
+def _close_soon(of: weakref.ref[asyncio.AbstractEventLoop], registry: Registry) -> None:
+    """Close the connections of a `CaT` that is gone, in the loop that they belong to."""
+    loop = of()
+    if loop is not None and loop.is_running():
+        asyncio.run_coroutine_threadsafe(registry.aclose(), loop)
 
 
 def _completed(task: Task, index: int, completion: Completion) -> Rollout:

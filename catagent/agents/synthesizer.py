@@ -29,7 +29,7 @@ __all__ = ["Synthesizer", "unified"]
 
 _MARKER = re.compile(r"^[ \t>*]*#{1,6}[ \t*]*UNIFIED RESPONSE\b[ \t*:]*$", re.M | re.I)
 _CHARACTERS_A_TOKEN = 2.6  # cautious: mathematics takes more tokens than prose
-_OVERFLOWS = 5
+_LEAST = 400  # characters of rollouts; a window with less room than that is of no use
 
 
 class Synthesizer:
@@ -70,17 +70,17 @@ class Synthesizer:
     async def _reconciled(self, texts: list[str], reasoning: bool) -> Choice:
         """Reconcile, in a smaller space each time the anchor says that the prompt was too long."""
         space = self._space(reasoning)
-        for _ in range(_OVERFLOWS):
+        while True:
             try:
                 return await self._in_rounds(texts, reasoning, space)
             except ContextOverflowError as error:
-                longest = max(map(len, texts))
-                space = int(min(space or math.inf, sum(map(len, texts)), longest * len(texts)) * 0.6)
+                if space == _LEAST:
+                    raise
                 if error.limit and self._model.endpoint.context is None:
                     self._model.endpoint.context = error.limit
-                    space = min(space, self._space(reasoning) or space)
-                overflow = error
-        raise overflow
+                known = self._space(reasoning)
+                tried = sum(map(len, texts)) if space is None else space
+                space = max(_LEAST, min(int(tried * 0.6), known or tried))
 
     async def _in_rounds(self, texts: list[str], reasoning: bool, space: int | None) -> Choice:
         self._rounds = 0
@@ -132,7 +132,7 @@ class Synthesizer:
         reply = params.get("max_tokens") or params.get("max_completion_tokens") or endpoint.context // 4
         frame = estimate_tokens(self._messages(["", ""], reasoning))
         tokens = endpoint.context - min(int(reply), endpoint.context // 2) - frame - 64
-        return max(400, int(tokens * _CHARACTERS_A_TOKEN))
+        return max(_LEAST, int(tokens * _CHARACTERS_A_TOKEN))
 
 
 def _packed(texts: list[str], space: int | None) -> list[list[str]]:
@@ -141,7 +141,8 @@ def _packed(texts: list[str], space: int | None) -> list[list[str]]:
         return [texts if space is None else [shortened(texts[0], space)]]
     tags = 64
     fitting = [shortened(t, max(100, space // 2 - tags)) for t in texts]
-    count = max(1, math.ceil(sum(len(t) + tags for t in fitting) / space))
+    most = max(1, len(fitting) // 2)  # so that each round leaves at most half
+    count = min(most, math.ceil(sum(len(t) + tags for t in fitting) / space))
     while True:
         subsets: list[list[str]] = [[] for _ in range(count)]
         sizes = [0] * count
@@ -149,7 +150,7 @@ def _packed(texts: list[str], space: int | None) -> list[list[str]]:
             smallest = sizes.index(min(sizes))
             subsets[smallest].append(text)
             sizes[smallest] += len(text) + tags
-        if max(sizes) <= space or count >= math.ceil(len(fitting) / 2):
+        if max(sizes) <= space or count >= most:
             break
         count += 1
     order = {id(t): i for i, t in enumerate(fitting)}

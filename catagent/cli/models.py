@@ -12,7 +12,7 @@ from catagent.cat import CaT
 from catagent.cli.download import DownloadBar
 from catagent.cli.running import console, run_command
 from catagent.errors import CatError, ConfigError
-from catagent.models.catalogue import CATALOGUE, choose, fetch, installed
+from catagent.models.catalogue import CATALOGUE, choose, fetch, installed, remove
 from catagent.models.config import ROLES
 from catagent.models.endpoint import Endpoint
 from catagent.models.ledger import Ledger
@@ -96,9 +96,8 @@ def pull(name: str | None, *, again: bool) -> int:
             chosen = chosen.removeprefix("embedded/")
             if chosen not in CATALOGUE:
                 raise ConfigError(f"there is no embedded model {name!r}; there are {', '.join(CATALOGUE)}")
-            here = installed(chosen)
-            if again and here:
-                here.unlink()
+            if again:
+                remove(chosen)
             path = await fetch(chosen, progress=bar.progress)
         console.print(Text(f"{chosen} is at {path}"), soft_wrap=True)
 

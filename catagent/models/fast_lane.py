@@ -7,22 +7,29 @@ transport is what a call costs: see `benchmarks/clients.md` for what each librar
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
 
-from catagent.errors import ConnectError, GarbledError, ModelError
-from catagent.models.client import Completion, ModelRequest, OnDelta
-from catagent.models.wire import StreamAssembler, encode, parse, refusal
+from catagent.errors import AccountError, ConnectError, GarbledError, ModelError
+from catagent.models.client import Completion, ModelRequest, OnDelta, told
+from catagent.models.redaction import redact
+from catagent.models.refusals import refusal
+from catagent.models.wire import StreamAssembler, encode, parse
 
 __all__ = ["FastLane"]
 
 _LARGEST_REPLY = 64 * 2**20
 _LARGEST_LINE = 8 * 2**20
+_LARGEST_REFUSAL = 2**16
+_REST = 0.25
+"""Seconds to wait for the end of a stream whose last event has come: a connection read to its end is
+used again, another one is lost."""
 
 
 class FastLane:
@@ -44,8 +51,10 @@ class FastLane:
         self._url = f"{self._base}/chat/completions"
         self._name = name
         self._headers = {"content-type": "application/json", **(headers or {})}
-        if api_key:
+        self._secrets = tuple((headers or {}).values())
+        if api_key and (api_key := api_key.strip()):
             self._headers["authorization"] = f"Bearer {api_key}"
+            self._secrets += (api_key,)
         self._session: aiohttp.ClientSession | None = None
 
     def _connect(self) -> aiohttp.ClientSession:
@@ -62,68 +71,91 @@ class FastLane:
     async def complete(self, request: ModelRequest, on_delta: OnDelta | None = None) -> Completion:
         """Send `request` once; see `Client.complete`."""
         body = encode(request, stream=on_delta is not None)
-        try:
-            async with self._connect().post(self._url, data=body) as reply:
-                if reply.status != 200:
-                    raw = await reply.content.read(2**16)
-                    raise refusal(reply.status, raw, reply.headers, model=request.model, where=self._name)
-                if on_delta is None:
-                    return parse(await self._read(reply))
-                return await self._stream(reply, on_delta)
-        except (aiohttp.ClientError, OSError) as error:
-            raise self._broken(error) from error
-        except ValueError as error:  # aiohttp: a line longer than its buffer
-            raise GarbledError(f"{self._name} sent something unreadable: {error}") from error
+        with self._discreet():
+            async with self._asked("POST", self._url, request.model, data=body) as reply:
+                if on_delta is not None and reply.content_type == "text/event-stream":
+                    return await self._stream(reply, on_delta)
+                # What was to be streamed may still come whole.
+                return told(parse(await self._read(reply)), on_delta)
 
-    async def _read(self, reply: aiohttp.ClientResponse) -> bytes:
-        length = reply.content_length
-        if length is not None and length <= _LARGEST_REPLY:
-            return await reply.read()
+    async def models(self) -> list[dict[str, Any]]:
+        """What `GET /models` lists. Raises a `ModelError` when the endpoint does not answer."""
+        with self._discreet():
+            async with self._asked("GET", f"{self._base}/models", "") as reply:
+                raw = await self._read(reply)
+            try:
+                return [m for m in orjson.loads(raw).get("data") or () if isinstance(m, dict)]
+            except (ValueError, AttributeError, TypeError):
+                raise GarbledError(f"{self._name} does not list its models") from None
+
+    @contextlib.asynccontextmanager
+    async def _asked(
+        self, method: str, url: str, model: str, **options: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The reply to a request, if its status is 200. Raises the refusal if it is not."""
+        with self._connection():
+            reply = await self._connect().request(method, url, **options)
+        async with reply:
+            if reply.status != 200:
+                raw = await self._read(reply, cut=_LARGEST_REFUSAL)
+                said = redact(raw.decode(errors="replace"), *self._secrets).encode()
+                raise refusal(reply.status, said, reply.headers, model=model, where=self._name)
+            yield reply
+
+    async def _chunk(self, reply: aiohttp.ClientResponse) -> bytes:
+        """What has come of the body, empty at its end."""
+        with self._connection():
+            return await reply.content.readany()
+
+    async def _read(self, reply: aiohttp.ClientResponse, *, cut: int = _LARGEST_REPLY + 1) -> bytes:
         raw = bytearray()
-        async for chunk in reply.content.iter_any():
+        while len(raw) < cut and (chunk := await self._chunk(reply)):
             raw += chunk
-            if len(raw) > _LARGEST_REPLY:
-                raise GarbledError(f"{self._name} sent a reply of more than {_LARGEST_REPLY >> 20} MiB")
+        if len(raw) > _LARGEST_REPLY:
+            raise GarbledError(f"{self._name} sent a reply of more than {_LARGEST_REPLY >> 20} MiB")
         return bytes(raw)
 
     async def _stream(self, reply: aiohttp.ClientResponse, on_delta: OnDelta) -> Completion:
-        if reply.content_type != "text/event-stream":
-            # The server ignored `stream`; what it sent is whole.
-            return parse(await self._read(reply))
         assembler = StreamAssembler(on_delta)
         total, rest = 0, b""
-        async for chunk in reply.content.iter_any():
+        while not assembler.done and (chunk := await self._chunk(reply)):
             total += len(chunk)
             *lines, rest = (rest + chunk).split(b"\n")
             if total > _LARGEST_REPLY or len(rest) > _LARGEST_LINE:
                 raise GarbledError(f"{self._name} sent a stream of more than {_LARGEST_REPLY >> 20} MiB")
             for line in lines:
-                assembler.feed(line.rstrip(b"\r"))
-            if assembler.done:
-                break
-        if rest:
-            assembler.feed(rest)
-        return assembler.completion()
+                assembler.feed(line)
+        assembler.feed(rest)
+        completion = assembler.completion()
+        with contextlib.suppress(TimeoutError, ModelError):
+            async with asyncio.timeout(_REST):
+                await self._read(reply)
+        return completion
 
-    async def models(self) -> list[dict[str, Any]]:
-        """What `GET /models` lists. Raises a `ModelError` when the endpoint does not answer."""
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[None]:
+        """What goes wrong with the connection, in our terms."""
         try:
-            async with self._connect().get(f"{self._base}/models") as reply:
-                raw = await self._read(reply)
-                if reply.status != 200:
-                    raise refusal(reply.status, raw, reply.headers, model="", where=self._name)
-                body = orjson.loads(raw)
-                return [m for m in body.get("data") or () if isinstance(m, dict)]
-        except (aiohttp.ClientError, OSError) as error:
-            raise self._broken(error) from error
-        except (ValueError, AttributeError) as error:
-            raise GarbledError(f"{self._name} does not list its models") from error
+            yield
+        except aiohttp.InvalidURL:
+            raise AccountError(
+                f"{self._name} cannot be asked at {self._base!r}: write its base URL as https://host/v1"
+            ) from None
+        except aiohttp.ClientConnectorError as error:
+            why = error.strerror or error
+            raise ConnectError(f"cannot reach {self._name} at {self._base}: {why}") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            said = str(error) or type(error).__name__
+            raise ConnectError(f"the connection to {self._name} broke: {said}") from None
 
-    def _broken(self, error: Exception) -> ModelError:
-        if isinstance(error, aiohttp.ClientConnectorError):
-            return ConnectError(f"cannot reach {self._name} at {self._base}: {error.strerror or error}")
-        said = str(error) or type(error).__name__
-        return ConnectError(f"the connection to {self._name} broke: {said}")
+    @contextlib.contextmanager
+    def _discreet(self) -> Iterator[None]:
+        """No error carries a key, whoever put it there."""
+        try:
+            yield
+        except ModelError as error:
+            error.args = (redact(str(error), *self._secrets),)
+            raise
 
     async def aclose(self) -> None:
         """Close the pool."""

@@ -198,8 +198,8 @@ class Registry:
             return model
         return model if name in listed or not listed else f"{provider}/{listed[0]}"
 
-    async def close_with_loop(self) -> None:
-        """See that the clients are closed when the event loop is.
+    async def close_with_loop(self, then: Callable[[], object]) -> None:
+        """See that the clients are closed when the event loop is, and call `then`.
 
         A loop closes the asynchronous generators that it has seen when it ends: here is one to close.
         """
@@ -208,6 +208,7 @@ class Registry:
             try:
                 yield
             finally:
+                then()
                 await self.aclose()
 
         self._keeper = keeper()
