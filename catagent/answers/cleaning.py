@@ -36,6 +36,7 @@ _SYMBOLS = {
     "φ": r"\phi ", "ϕ": r"\phi ", "ω": r"\omega ", "Δ": r"\Delta ", "Ω": r"\Omega ", "ψ": r"\psi ",
     "η": r"\eta ",
 }  # fmt: skip
+_ROOT = re.compile(r"√ ?(\d+(?:\.\d+)?|[A-Za-z])")
 _SYMBOL = re.compile("|".join(map(re.escape, _SYMBOLS)))
 _BROKEN_ESCAPES = (
     (re.compile(r"\\?\x0c(?=rac)"), r"\\f"),
@@ -92,6 +93,7 @@ def simplified_text(text: str) -> str:
     text = _SUPERSCRIPT_RUN.sub(lambda m: "^{" + m[0].translate(_SUPERSCRIPTS) + "}", text)
     text = _SUBSCRIPT_RUN.sub(lambda m: "_{" + m[0].translate(_SUBSCRIPTS) + "}", text)
     text = _VULGAR.sub(_vulgar, text)
+    text = _ROOT.sub(r"\\sqrt{\1}", text)
     text = _SYMBOL.sub(lambda m: _SYMBOLS[m[0]], text)
     for pattern, letter in _BROKEN_ESCAPES:
         text = pattern.sub(letter, text)
@@ -130,11 +132,11 @@ def unwrapped(text: str, command: str) -> str:
 def clean(text: str) -> str:
     """The answer in canonical spelling: delimiters, sizes and spacing gone, synonyms resolved."""
     text = simplified_text(text).strip()
+    text = _THOUSANDS_LATEX.sub("", text)
     if "\\" in text or "~" in text:
         if "\\\\" in text and not _MATRIX.search(text):
             text = _DOUBLED.sub(r"\\", text)
         text = text.replace("\\\\", _ROW_BREAK)
-        text = _THOUSANDS_LATEX.sub("", text)
         text = unwrapped(text, "boxed")
         text = unwrapped(text, "fbox")
         text = _COMMENT_COMMANDS.sub(" ", text)

@@ -13,11 +13,15 @@ from catagent.messages import Answer
 from .comparison import Leaves
 from .extraction import extract
 from .judging import judge, readings_of
+from .lexing import MAX_LENGTH
 from .rules import DEFAULT_RULES, Rules
 from .texts import same_json, same_words
 
+_CHEAP_LENGTH = 2_000
+"""Answers longer than this are left to a worker: nothing in the caller's process may take long."""
 _PROSE = re.compile(
     r"(?<![\\A-Za-z{])[A-Za-z]{2,}[,:]?\s+(?:[A-Za-z]{1,},?\s+)*?(?:is|are|was|equals|that|by|:)\b:?\s"
+    r"|\b(?i:answer|result)[*_ ]*:"
 )
 """Two words and a verb: a sentence around an answer and not an answer."""
 
@@ -57,17 +61,21 @@ def compare_hard(a: str | Answer, b: str | Answer, timeout: float, rules: Rules)
         from .programs import programs_equivalent
 
         return programs_equivalent(str(a), str(b), timeout=timeout)
+    if max(len(str(a)), len(str(b))) > MAX_LENGTH:
+        return None
     from .pool import shared
 
     return shared().decide(prepared(str(a)), prepared(str(b)), rules, timeout)
 
 
-async def acompare_hard(a: str | Answer, b: str | Answer, timeout: float, rules: Rules) -> bool | None:
+async def acompare_hard(a: str | Answer, b: str | Answer, timeout: float, rules: Rules) -> bool | None:  # noqa: ASYNC109
     """`compare_hard` for async code."""
     if _both_code(a, b):
         from .programs import aprograms_equivalent
 
         return await aprograms_equivalent(str(a), str(b), timeout=timeout)
+    if max(len(str(a)), len(str(b))) > MAX_LENGTH:
+        return None
     from .pool import shared
 
     return await shared().adecide(prepared(str(a)), prepared(str(b)), rules, timeout)
@@ -87,12 +95,14 @@ def cheap(a: str | Answer, b: str | Answer, rules: Rules | None = None) -> bool 
     rules = rules or DEFAULT_RULES
     if kinds == {"text"} and all(isinstance(answer, Answer) for answer in (a, b)) and same_words(x, y, rules):
         return True
+    if max(len(x), len(y)) > _CHEAP_LENGTH:
+        return True if x.strip() == y.strip() else None
     return judge(prepared(x), prepared(y), Leaves(rules))
 
 
 def prepared(text: str) -> str:
     """The answer inside a text that is more than an answer: a box, a sentence that announces one."""
-    if readings_of(text) and not _PROSE.search(text):
+    if len(text) > _CHEAP_LENGTH or (readings_of(text) and not _PROSE.search(text)):
         return text
     found = extract(text) if len(text) > 3 else None
     return found.text if found is not None and found.kind in ("math", "choice", "text") else text

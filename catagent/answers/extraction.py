@@ -35,6 +35,7 @@ _PHRASE = re.compile(
 )
 _FENCE = re.compile(r"^[ \t]{0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*$", re.MULTILINE)
 _LETTER = re.compile(r"(?<![A-Za-z0-9\\$])[(\[*]{0,3}([A-J])(?:[)\]*.:]{1,3}|(?=\s|,|$))")
+_TAIL = 200_000
 _ANSWER_KEYS = ("final_answer", "answer", "Answer", "finalAnswer", "result", "output", "solution")
 _NUMBER = re.compile(
     r"(?<![\w.])[-−+]?[$€£¥]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))(?:[eE][+-]?\d+)?"
@@ -52,6 +53,7 @@ def extract(text: str, kind: AnswerKind | None = None) -> Answer | None:
     body = _visible(text)
     if body is None or not body.strip():
         return None
+    body = body[-_TAIL:]
     if kind == "code":
         return _code(body)
     if kind in ("json", "tool_call"):
@@ -91,7 +93,7 @@ def _visible(text: str) -> str | None:
 
 def _answer(text: str, source: AnswerSource, kind: AnswerKind | None) -> Answer | None:
     text = text.strip()
-    if not text:
+    if not any(map(str.isalnum, text)) and "\\" not in text:
         return None
     letter = choice_of(text)
     if kind == "choice":
@@ -239,7 +241,7 @@ def _object(body: str, kind: AnswerKind | None) -> Answer | None:
 
 def _last_line(body: str, kind: AnswerKind | None) -> Answer | None:
     line = last_sentence(body)
-    if line is None:
+    if line is None or _blocks(body) is None:
         return None
     plain = stripped_markup(line)
     if kind == "choice":

@@ -23,6 +23,13 @@ __all__ = ["boxed_answer", "judge", "readings", "readings_of"]
 
 def judge(a: str, b: str, leaves: Leaves) -> bool | None:
     """Whether two texts are the same answer; `None` where the leaves or the reader could not tell."""
+    try:
+        return _judge(a, b, leaves)
+    except RecursionError:
+        return None
+
+
+def _judge(a: str, b: str, leaves: Leaves) -> bool | None:
     a, b = _inside(a), _inside(b)
     x, y = _cleaned(a), _cleaned(b)
     if not x or not y:

@@ -6,10 +6,11 @@ import re
 from fractions import Fraction
 from typing import Any
 
-__all__ = ["MINUS", "ONE", "Node", "Unreadable", "negated", "number", "times", "tokens_of"]
+__all__ = ["MAX_DEPTH", "MAX_LENGTH", "MINUS", "ONE", "Node", "Unreadable", "negated", "number", "times", "tokens_of"]
 
 Node = tuple[Any, ...]
 MAX_DEPTH = 60
+MAX_LENGTH = 20_000
 _TOKEN = re.compile(
     r"(?P<num>(?:\d{1,3}(?:,\d{3})+(?![\d])|\d+)(?:\.\d+|\.(?![.\d]))?(?:[eE][+-]?\d+(?![\w.]))?|\.\d+(?:[eE][+-]?\d+(?![\w.]))?)"
     r"|(?P<text>\\(?:text|mathrm)\s*\{(?P<inside>[^{}]*(?:\{[^{}]*\}[^{}]*)*)\})"

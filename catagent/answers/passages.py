@@ -19,11 +19,11 @@ _SPAN = re.compile(
 _PERCENT_SPAN = re.compile(r"\s*(?:\\?%|percent\b|pct\b|percentage\b)")
 _JOINED = re.compile(r"\s*(?:,?\s*(?:and|or)\s*|,\s*)$")
 _SENTENCE_END = re.compile(
-    r"(?<=[^\d\s])[.!?](?=[\s*\"')\]]|$)|(?<=\d)\.(?=\s|[*\"')\]]|$)|[.!?]\$\$?(?=\s)|\n"
+    r"(?<=[^\d\s\\])[.!?](?=[\s*\"')\]]|$)|(?<=\d)\.(?=\s|[*\"')\]]|$)|[.!?]\$\$?(?=\s)|\n"
 )
 _ENDS_WHOLE = re.compile(r"[.!?)\]}$*_`\"'|>%°]$|\\[\])]$|\d$|^[^\s]+$")
-_MARKUP = re.compile(r"^[\s>#*_`~-]*(?:\d+[.)]\s+(?=\S))?|[\s*_`~]+$")
-_LEAD = re.compile(r"^(?:[*_`:\s]|therefore\b|thus\b|indeed\b|simply\b)+", re.IGNORECASE)
+_MARKUP = re.compile(r"^[\s>#*_`~]*(?:[-+•]\s+|\d+[.)]\s+(?=\S))?|[\s*_`~]+$")
+_LEAD = re.compile(r"(?:[*_`:\s]|therefore\b|thus\b|indeed\b|simply\b)+", re.IGNORECASE)
 _MAX_BOXES = 64
 
 

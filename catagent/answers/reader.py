@@ -15,12 +15,12 @@ from __future__ import annotations
 from fractions import Fraction
 
 from .atoms import _Atoms, is_numeric, is_symbol_text
-from .lexing import MAX_DEPTH, Node, Unreadable, negated, times, tokens_of
+from .lexing import MAX_DEPTH, MAX_LENGTH, Node, Unreadable, negated, times, tokens_of
 from .units import WORD_UNITS
 
 __all__ = ["MAX_LENGTH", "Node", "Unreadable", "negated", "read", "times"]
 
-MAX_LENGTH = 20_000
+_MAX_TREE_DEPTH = 200
 _RELATIONS = {
     "=": "=", "==": "=", ":=": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "=<": "<=", "=>": "=>",
     "!=": "!=",
@@ -45,7 +45,20 @@ def read(text: str, *, thousands: bool = True) -> Node:
     """
     if len(text) > MAX_LENGTH:
         raise Unreadable("too long")
-    return _Parser(tokens_of(text, thousands)).whole()
+    tree = _Parser(tokens_of(text, thousands)).whole()
+    if _too_deep(tree):
+        raise Unreadable("too deep")
+    return tree
+
+
+def _too_deep(tree: Node) -> bool:
+    """Whether a tree is deeper than recursion over it may go; chains of operators nest without brackets."""
+    level: list[Node] = [tree]
+    for _ in range(_MAX_TREE_DEPTH):
+        level = [item for node in level for item in node if isinstance(item, tuple)]
+        if not level:
+            return False
+    return True
 
 
 class _Parser(_Atoms):
@@ -166,6 +179,7 @@ class _Parser(_Atoms):
             return self.with_unit(node, self.take())
         spaced = self.spaced()
         factor_is_fraction = self.peek() == r"\frac"
+        numeral = self.kind() == "num"
         right = self.power()
         if node[0] == "num" and right[0] == "num" and self.peek() == "/" and spaced and self.kind(1) == "num":
             self.take()
@@ -177,7 +191,7 @@ class _Parser(_Atoms):
             above, below = right[1], right[2]
             if above[0] == below[0] == "num" and 0 < above[1] < below[1]:
                 return ("num", node[1] + above[1] / below[1])
-        if node[0] in ("num", "dec") and right[0] in ("num", "dec"):
+        if numeral and node[0] in ("num", "dec") and right[0] in ("num", "dec"):
             raise Unreadable("two numbers side by side")
         return times(node, right)
 
