@@ -6,6 +6,7 @@ timer. Without a terminal the same becomes plain lines.
 
 from __future__ import annotations
 
+import textwrap
 import time
 from types import TracebackType
 from typing import Protocol
@@ -201,5 +202,5 @@ def _tail(text: str, width: int, lines: int) -> str:
     """The last lines of `text` as a panel of that width wraps it."""
     wrapped: list[str] = []
     for line in text[-width * lines * 2 :].splitlines():
-        wrapped += [line[i : i + width] for i in range(0, len(line), width)] or [""]
+        wrapped += textwrap.wrap(line, width) or [""]
     return "\n".join(wrapped[-lines:])

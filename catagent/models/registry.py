@@ -7,6 +7,7 @@ the process, everything else through LiteLLM.
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import hashlib
 import os
@@ -42,6 +43,7 @@ class Registry:
         self._auto: str | None = None
         self._endpoints: dict[Any, Endpoint] = {}
         self._clients: dict[Any, Client] = {}
+        self._building = asyncio.Lock()
         self._keeper: AsyncGenerator[None, None] | None = None
 
     def _say(self, text: str) -> None:
@@ -58,11 +60,12 @@ class Registry:
         if not isinstance(model, str):
             name = getattr(model, "name", None) or type(model).__name__
             return self._endpoints.setdefault(id(model), Endpoint.of(model, str(name)))
-        if model == "auto":
-            model = await self._settle_auto()
-        if model not in self._endpoints:
-            self._endpoints[model] = await self._build(model)
-        return self._endpoints[model]
+        async with self._building:  # two who ask at once must not get two limiters
+            if model == "auto":
+                model = await self._settle_auto()
+            if model not in self._endpoints:
+                self._endpoints[model] = await self._build(model)
+            return self._endpoints[model]
 
     async def _build(self, model: str) -> Endpoint:
         provider, _, name = model.partition("/")
@@ -147,7 +150,7 @@ class Registry:
         known = config.models.get(name, KnownModel())
         return Endpoint(
             name=f"embedded/{name}",
-            client=EmbeddedClient(name, self._progress),
+            client=self._clients.setdefault(("embedded", name), EmbeddedClient(name, self._progress)),
             model=name,
             identity=f"embedded/{name}",
             limiter=Limiter(Limits(start=SLOTS, max_concurrency=2 * SLOTS)),
@@ -215,10 +218,10 @@ class Registry:
         await anext(self._keeper)
 
     async def aclose(self) -> None:
-        """Close all clients."""
-        clients = {id(e.client): e.client for e in self._endpoints.values()}
+        """Close the clients that this registry made; a client of the user's own is the user's to close."""
+        clients = list(self._clients.values())
         self._endpoints.clear()
         self._clients.clear()
         self._auto = None
-        for client in clients.values():
+        for client in clients:
             await client.aclose()
