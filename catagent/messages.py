@@ -15,7 +15,9 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from catagent.errors import ConfigError
 
 __all__ = [
     "Answer",
@@ -80,12 +82,24 @@ class Task(Message):
         kind: Kind = "auto",
         params: Mapping[str, Any] | None = None,
     ) -> Task:
-        """A task from a prompt or a conversation; a task is returned as it is."""
+        """A task from a prompt or a conversation; a task is returned as it is.
+
+        Raises `ConfigError` when `prompt` is none of these or says nothing.
+        """
         if isinstance(prompt, Task):
             return prompt
         if isinstance(prompt, str):
             prompt = [{"role": "user", "content": prompt}]
-        return cls(messages=tuple(prompt), kind=kind, params=dict(params or {}))
+        try:
+            task = cls(messages=tuple(prompt), kind=kind, params=dict(params or {}))
+        except (TypeError, ValidationError):
+            raise ConfigError(
+                "a prompt is a text, a list of messages in OpenAI's format, or a Task; "
+                f"this is a {type(prompt).__name__} that is not"
+            ) from None
+        if not any(m.get("content") for m in task.messages):
+            raise ConfigError("the prompt is empty")
+        return task
 
 
 class Answer(BaseModel):
@@ -161,7 +175,7 @@ class Reference(Message):
 
 
 class Criterion(BaseModel):
-    """One binary, checkable property of a response. A negative weight marks one that a good response lacks."""
+    """One binary, checkable property; a negative weight marks one that a good response lacks."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from catagent.errors import ConfigError
 from catagent.events import Event
 from catagent.messages import (
     Answer,
@@ -38,7 +39,7 @@ rollouts = st.builds(
     error=st.none() | texts,
 )
 groups = st.builds(RolloutGroup, task_id=texts, rollouts=st.lists(rollouts, max_size=4).map(tuple))
-tasks = st.builds(Task.of, texts, kind=st.sampled_from(["auto", "verifiable", "open"]))
+tasks = st.builds(Task.of, texts.filter(bool), kind=st.sampled_from(["auto", "verifiable", "open"]))
 references = st.builds(
     Reference, text=texts, answer=st.none() | answers, method=texts, agreement=shares, majority=st.none()
 )
@@ -108,8 +109,14 @@ def test_task_of_takes_text_messages_and_tasks() -> None:
     assert list(task.messages) == messages
     assert Task.of(task) is task
     assert Task.of("hi").messages == ({"role": "user", "content": "hi"},)
-    with pytest.raises(ValidationError):
-        Task.of([])
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", [], 5, None, ["hi"], [{"role": "user", "content": ""}], {"role": "user"}]
+)
+def test_what_is_no_prompt_is_refused_in_one_sentence(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match="prompt"):
+        Task.of(wrong)
 
 
 def test_events_are_told_apart_by_their_type() -> None:
