@@ -67,8 +67,8 @@ _SERIES = re.compile(
 _STOP = frozenset(
     re.findall(
         r"\w+",
-        "a an the of to in on for with that this is are does do did has have it its their there by as at or be "
-        "response answer reply text clearly explicitly mention state include say note",
+        "a an the of to in on for with that this is are does do did has have it its their there by as at or "
+        "be response answer reply text clearly explicitly mention state include say note",
     )
 )
 _WORD = re.compile(r"\w+(?:[.,]\d+)*")

@@ -10,10 +10,20 @@ from __future__ import annotations
 from catagent.answers import aequivalent
 from catagent.gathering import gathered
 from catagent.messages import Reference, Reward, Rollout, RolloutGroup
+from catagent.rewards import RewardContext, Rewarder, reward
 
 __all__ = ["answer_match"]
 
 _NAME = "answer_match"
+
+
+@reward(_NAME, needs=("reference",))
+def _factory(context: RewardContext) -> Rewarder:
+    async def rewarded(group: RolloutGroup) -> tuple[Reward, ...]:
+        assert context.reference is not None
+        return await answer_match(group, context.reference)
+
+    return rewarded
 
 
 async def answer_match(group: RolloutGroup, reference: Reference) -> tuple[Reward, ...]:
