@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from .lexing import MINUS, ONE, Node, Unreadable, _Cursor, negated, number, times
+from .lexing import MINUS, ONE, Node, Unreadable, _Cursor, negated, number, repeating, times
 from .units import CURRENCY_SIGNS
 
-__all__ = ["FUNCTIONS", "is_numeric", "is_symbol_text"]
+__all__ = ["FUNCTIONS", "GREEK", "is_numeric", "is_symbol_text"]
 
 FUNCTIONS = frozenset(
     re.findall(
@@ -18,7 +18,7 @@ FUNCTIONS = frozenset(
         "ceiling max min gcd lcm det tr arg Re Im sgn sign deg dim ker rank erf sup inf mod",
     )
 )
-_GREEK = frozenset(
+GREEK = frozenset(
     re.findall(
         r"[\w.]+",
         "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon "
@@ -123,6 +123,9 @@ class _Atoms(_Cursor):
 
     def numeral(self) -> Node:
         literal = self.take()
+        if "." in literal and self.peek() in (r"\overline", r"\bar", r"\dot") and self.peek(1) == "{":
+            self.take()
+            return repeating(literal, self.raw_group().strip())
         if self.peek() == "_" and "." not in literal:
             self.take()
             return self.based(literal)
@@ -148,7 +151,7 @@ class _Atoms(_Cursor):
             return ("const", "pi")
         if word in ("infinity", "inf", "oo", "Infinity"):
             return ("const", "inf")
-        if word in _GREEK:
+        if word in GREEK:
             return self.symbol(word)
         if len(word) == 1:
             return self.symbol(word)
@@ -212,8 +215,8 @@ class _Atoms(_Cursor):
 
     def bracketed(self) -> Node:
         opener = self.take()
-        bars, self.bars = self.bars, 0
-        closers = {"(": (")", "]"), "[": ("]", ")", "["), r"\{": (r"\}",), r"\langle": (r"\rangle",)}[opener]
+        bars, self.bars = self.bars, int(opener == r"\{")
+        closers = {"(": (")", "]"), "[": ("]", ")"), r"\{": (r"\}",), r"\langle": (r"\rangle",)}[opener]
         if self.peek() in closers:
             self.take()
             self.bars = bars
@@ -284,7 +287,7 @@ class _Atoms(_Cursor):
             return self.big(_BIG[name])
         if bare in FUNCTIONS:
             return self.function(bare)
-        if bare in _GREEK:
+        if bare in GREEK:
             return self.symbol(bare)
         if bare in ("mathrm", "text"):
             return self.argument()

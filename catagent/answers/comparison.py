@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from .numbers import same_number, same_up_to_scale, zeros_differ
 from .reader import Node, negated, times
-from .regions import Region, region_of, same_region
+from .regions import EVERYTHING, Region, region_of, same_region
 from .rules import Rules
 from .shapes import SETTISH, chain, is_list, is_relation, spread, tidy, unassigned, unnamed_items
 from .texts import choice_of, number_word, same_words
@@ -135,7 +135,7 @@ def _texts(a: Node, b: Node, leaves: Leaves) -> bool | None:
         return compare(("num", Fraction(number)), other, leaves)
     if words.lower() in ("infinity", "infinite") and other == ("const", "inf"):
         return True
-    if words.lower() in ("all real numbers", "all reals", "real numbers") and other == ("const", "reals"):
+    if words.lower() in ("all real numbers", "all reals", "real numbers") and region_of(other) == EVERYTHING:
         return True
     return words.lower() in ("no solution", "no solutions", "none", "empty set") and other == ("set", ())
 
@@ -333,7 +333,7 @@ def _relation_with_other(a: Node, b: Node, leaves: Leaves) -> bool | None:
         return _unordered(_items(unnamed_items(relation)), other[1], leaves, sets=True)
     if not leaves.rules.relations_as_sets:
         return False
-    if other[0] not in (*SETTISH, *_ORDERED) and other != ("const", "reals"):
+    if other[0] not in (*SETTISH, *_ORDERED):
         return False
     if chain(relation):
         return False

@@ -16,7 +16,9 @@ from .reader import MAX_LENGTH, Node, Unreadable, read
 from .rules import DEFAULT_RULES
 from .texts import choice_of, is_clock, is_words, number_word, plain_words, same_words
 
-_MEASURED = re.compile(r"^(-?[\d.,/]+) (m|g|s|h|L|l|N|J|W|V|K)(\^\{?[23]\}?)?$")
+_MEASURED = re.compile(
+    r"^(-?[\d.,/]+) (m|g|s|h|L|l|N|J|W|V|K|[ckm]m)((?:\^\{?[23]\}?)?(?:/(?:s|h|min)(?:\^\{?2\}?)?)?)$"
+)
 
 __all__ = ["boxed_answer", "judge", "readings", "readings_of"]
 
@@ -48,6 +50,8 @@ def _judge(a: str, b: str, leaves: Leaves) -> bool | None:
     if is_clock(words[0]) and is_clock(words[1]):
         return False
     wordy = is_words(words[0]), is_words(words[1])
+    if all(wordy) and words[0].casefold() == words[1].casefold() and not rules.case_sensitive:
+        return True
     if all(wordy) and not any(ch.isdigit() for text in words for ch in text):
         return False
     trees_a, trees_b = (

@@ -6,7 +6,19 @@ import re
 from fractions import Fraction
 from typing import Any
 
-__all__ = ["MAX_DEPTH", "MAX_LENGTH", "MINUS", "ONE", "Node", "Unreadable", "negated", "number", "times", "tokens_of"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_LENGTH",
+    "MINUS",
+    "ONE",
+    "Node",
+    "Unreadable",
+    "negated",
+    "number",
+    "repeating",
+    "times",
+    "tokens_of",
+]
 
 Node = tuple[Any, ...]
 MAX_DEPTH = 60
@@ -73,6 +85,15 @@ def number(literal: str) -> Node:
     if not decimals and not exponent:
         return ("num", value)
     return ("dec", value, Fraction(10) ** shift, len(digits.lstrip("0")))
+
+
+def repeating(literal: str, period: str) -> Node:
+    """The value of a decimal whose last digits repeat for ever."""
+    if not period.isdecimal() or len(period) > 1000:
+        raise Unreadable("period")
+    base: Fraction = number(literal)[1]
+    decimals = len(literal.partition(".")[2])
+    return ("num", base + Fraction(_integer(period), (10 ** len(period) - 1) * 10**decimals))
 
 
 def _integer(digits: str) -> int:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from .atoms import _Atoms, is_numeric, is_symbol_text
+from .atoms import FUNCTIONS, GREEK, _Atoms, is_numeric, is_symbol_text
 from .lexing import MAX_DEPTH, MAX_LENGTH, Node, Unreadable, negated, times, tokens_of
 from .units import WORD_UNITS
 
@@ -29,7 +29,7 @@ _RELATIONS = {
     r"\subset": "sub", r"\subseteq": "sub", r"\propto": "prop", r"\perp": "perp", r"\parallel": "par",
 }  # fmt: skip
 _UNIT_WORDS = WORD_UNITS | {name + "s" for name in WORD_UNITS} | {
-    "degrees", "degree", "percent", "percentage", "pct", "inches", "units", "unit",
+    "square", "cubic", "sq", "degrees", "degree", "percent", "percentage", "pct", "inches", "units", "unit",
 }  # fmt: skip
 _NOT_FACTORS = frozenset(
     (r"\}", r"\rangle", r"\rfloor", r"\rceil", r"\%", r"\circ", r"\pm", r"\mp", r"\times", r"\cdot",
@@ -173,10 +173,14 @@ class _Parser(_Atoms):
 
     def adjoined(self, node: Node) -> Node:
         """What two neighbours without an operator mean: a unit, a mixed number or a product."""
-        if self.peek() == "\\text" and not is_symbol_text(self.tokens[self.at][1]):
+        if self.peek() == "\\text" and node[0] != "deg" and not is_symbol_text(self.tokens[self.at][1]):
             return self.with_unit(node, self.take())
         if self.kind() == "word" and self.peek() in _UNIT_WORDS and is_numeric(node):
             return self.with_unit(node, self.take())
+        if self.kind() == "word" and _is_unknown_unit(node, self.peek()):
+            return self.with_unit(node, self.take())
+        if node[0] == "deg" and self.peek() in ("C", "F", "\\text"):
+            return ("unit", node[1], "°" + self.take().strip())
         spaced = self.spaced()
         factor_is_fraction = self.peek() == r"\frac"
         numeral = self.kind() == "num"
@@ -275,6 +279,11 @@ class _Parser(_Atoms):
             else:
                 return node
             self.take()
+
+
+def _is_unknown_unit(node: Node, word: str) -> bool:
+    """Whether a word of more than three letters after a bare number names what is counted."""
+    return node[0] in ("num", "dec") and len(word) > 3 and word not in FUNCTIONS and word not in GREEK
 
 
 def _is_condition(node: Node) -> bool:

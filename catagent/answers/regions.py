@@ -14,7 +14,7 @@ from fractions import Fraction
 from .reader import Node, negated
 from .values import Unknown, exact, free_symbols, parts, value
 
-__all__ = ["End", "Piece", "Region", "region_of", "same_region", "substituted"]
+__all__ = ["EVERYTHING", "End", "Piece", "Region", "region_of", "same_region", "substituted"]
 
 _SAME = 1e-9
 
@@ -32,7 +32,7 @@ Piece = tuple[End, End]
 Region = list[Piece]
 _LOW = End(-math.inf, None, True)
 _HIGH = End(math.inf, None, True)
-REALS: Region = [(_LOW, _HIGH)]
+EVERYTHING: Region = [(_LOW, _HIGH)]
 
 
 def _end(node: Node, is_open: bool) -> End | None:
@@ -80,8 +80,6 @@ def region_of(node: Node) -> Region | None:
         if kind == "union":
             return _normal(left + right)
         return _intersection(left, right if kind == "inter" else _complement(right))
-    if node == ("const", "reals"):
-        return REALS
     if kind == "rel":
         return _relation(node[1], node[2])
     if kind in ("and", "or"):
@@ -117,7 +115,7 @@ def _variable(node: Node) -> str | None:
 def _relation(operators: tuple[str, ...], sides: tuple[Node, ...]) -> Region | None:
     if operators == ("in",):
         return region_of(sides[1]) if sides[0][0] in ("sym", "fn") else None
-    result: Region = REALS
+    result: Region = EVERYTHING
     for operator, left, right in zip(operators, sides, sides[1:], strict=False):
         one = _comparison(operator, left, right)
         if one is None:
@@ -150,7 +148,7 @@ def _beyond(operator: str, bound: Node) -> Region | None:
     if end is None:
         return None
     if math.isinf(end.at):
-        return REALS if operator == ("<" if end.at > 0 else ">") else None
+        return EVERYTHING if operator == ("<" if end.at > 0 else ">") else None
     if operator in ("<", "<="):
         return [(_LOW, end)]
     if operator in (">", ">="):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .lexing import Node, negated
+from .lexing import MINUS, Node, negated
 from .values import free_symbols
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "unnamed_items",
 ]
 
+REALS: Node = ("interval", ("mul", (MINUS, ("const", "inf"))), ("const", "inf"), True, True)
 SETTISH = ("interval", "union", "inter", "minus", "set")
 
 
@@ -32,6 +33,8 @@ def tidy(node: Node) -> Node:
                 node = ("rel", ("=",), (node[2][0], node[2][1]))
             else:
                 node = exact_part
+        elif node == ("const", "reals"):
+            node = REALS
         elif node[0] == "rel" and node[1] == ("in",) and is_name(node[2][0]):
             node = node[2][1]
         elif (
@@ -49,6 +52,11 @@ def tidy(node: Node) -> Node:
             node = tidy(node[2][1])
         else:
             return node
+
+
+def _is_differential(node: Node) -> bool:
+    """Whether one side of a quotient is a `dy`."""
+    return node[0] == "mul" and len(node[1]) == 2 and node[1][0] == ("sym", "d") and is_name(node[1][1])
 
 
 def _is_domain(node: Node) -> bool:
@@ -69,7 +77,9 @@ def is_name(node: Node) -> bool:
     if node[0] in ("paren", "list"):
         return all(map(is_name, node[1]))
     if node[0] == "mul":
-        return all(part[0] == "sym" for part in node[1])
+        return all(is_name(part) for part in node[1])
+    if node[0] == "div":
+        return all(_is_differential(part) for part in node[1:])
     return bool(node[0] == "text")
 
 

@@ -54,9 +54,9 @@ _add("frequency", 1, "Hz", "hertz")
 _add("voltage", 1, "V", "volt")
 _add("current", 1, "A", "ampere", "amp")
 _add("temperature", 1, "K", "kelvin")
-_add("speed", 1, "m/s", "mps")
-_add("speed", Fraction(1000, 3600), "km/h", "kph", "kmh")
-_add("speed", Fraction("0.44704"), "mph")
+_add("length/time", 1, "mps")
+_add("length/time", Fraction(1000, 3600), "kph", "kmh")
+_add("length/time", "0.44704", "mph")
 _add("usd", 1, "dollar", "usd", "buck", "us$")
 _add("usd", "0.01", "cent", "¢", "penny", "pennie")
 _add("eur", 1, "euro", "eur")
@@ -94,7 +94,7 @@ def lookup(words: str) -> tuple[str, Fraction]:
     if caret and exponent in ("2", "3"):
         dimension, factor = lookup(base)
         return f"{dimension}^{exponent}", factor ** int(exponent)
-    for name in (lowered, lowered.removesuffix("s"), words.removesuffix("s")):
+    for name in (lowered, lowered.removesuffix("s"), words.removesuffix("s"), lowered.removesuffix("es")):
         if name in _TABLE:
             return _TABLE[name]
     return "?" + lowered.removesuffix("s"), Fraction(1)
