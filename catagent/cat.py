@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from pydantic import ValidationError
 
 from catagent.agents.prompts import Prompts
 from catagent.agents.sampler import Sampler, rollout_of, settled_kind
@@ -20,8 +22,19 @@ from catagent.background import run_in_background
 from catagent.errors import ConfigError, QuorumError
 from catagent.estimators import Estimator, EstimatorContext, make_estimator
 from catagent.estimators.agreement import with_agreement
-from catagent.events import Emit, Event, ReferenceReady, RewardsReady, Solved, Started, Waiting
-from catagent.messages import ChatMessage, Kind, Reference, Reward, Rollout, RolloutGroup, Solution, Task
+from catagent.estimators.synthesis import question_of
+from catagent.events import Emit, Event, ReferenceReady, Solved, Started, Waiting
+from catagent.messages import (
+    ChatMessage,
+    Criterion,
+    Kind,
+    Reference,
+    Rollout,
+    RolloutGroup,
+    Rubric,
+    Solution,
+    Task,
+)
 from catagent.models.client import Client
 from catagent.models.config import Config, load_config
 from catagent.models.embedded import EmbeddedClient
@@ -29,7 +42,9 @@ from catagent.models.journal import Journal
 from catagent.models.ledger import Budget, Ledger
 from catagent.models.model import Model
 from catagent.models.registry import Registry
-from catagent.rewards.answer_match import answer_match
+from catagent.options import JudgeOptions, RewardOptions, RubricOptions, options_of
+from catagent.rewarding import Derived, derive_rewards
+from catagent.rewards import needs
 
 __all__ = ["CaT", "Completion", "Prompt"]
 
@@ -80,6 +95,9 @@ class CaT:
         estimator: str | None = None,
         question_aware: bool | None = None,
         quorum: int = 1,
+        proposing: RubricOptions | Mapping[str, Any] | None = None,
+        judging: JudgeOptions | Mapping[str, Any] | None = None,
+        rewarding: RewardOptions | Mapping[str, Any] | None = None,
         config: Config | str | Path | None = None,
         prompts: str | Path | None = None,
         budget: Budget | None = None,
@@ -94,6 +112,9 @@ class CaT:
         self.estimator = estimator or defaults.estimator
         self.question_aware = defaults.question_aware if question_aware is None else question_aware
         self.quorum = quorum
+        self.proposing = options_of(RubricOptions, proposing, self.config.proposing)
+        self.judging = options_of(JudgeOptions, judging, self.config.judging)
+        self.rewarding = options_of(RewardOptions, rewarding, self.config.rewarding)
         self.prompts = Prompts(prompts)
         self.budget = budget
         self.journal = journal
@@ -148,13 +169,15 @@ class CaT:
         n: int | None = None,
         kind: Kind | None = None,
         estimator: str | None = None,
+        rewards: bool = False,
         emit: Emit | None = None,
         **params: Any,
     ) -> Solution:
         """The reference for a prompt, and a reward for each of the rollouts it was made from.
 
         `prompt` is a text, OpenAI-style messages or a `Task`; `params` (`temperature`, `tools`, …) go
-        with the requests for rollouts. `emit` hears events as they happen.
+        with the requests for rollouts. `emit` hears events as they happen. Rewards that cost calls, as
+        those of open-ended tasks do, are made only when `rewards` asks for them.
 
         Raises `ConfigError` before anything is sent, `AccountError` when a provider refuses for good,
         `BudgetError`, and `QuorumError` when too few rollouts survive.
@@ -166,7 +189,7 @@ class CaT:
         if emit:
             emit(Started(task=task, n=n or self.n, model=sampler.name))
         sample = Sampler(sampler, self.prompts, n=n or self.n, quorum=self.quorum, emit=emit)
-        return await self._finish(run, task, await sample(task), estimate)
+        return await self._finish(run, task, await sample(task), estimate, rewards=rewards)
 
     async def score(
         self,
@@ -174,26 +197,32 @@ class CaT:
         completions: Sequence[Completion],
         *,
         reference: str | Reference | None = None,
+        rubric: Rubric | Iterable[str | Criterion | Mapping[str, Any]] | None = None,
         kind: Kind | None = None,
         estimator: str | None = None,
         emit: Emit | None = None,
     ) -> Solution:
         """Rewards for completions made elsewhere, in their order (`solution.rewards`).
 
-        Without a `reference` one is estimated from the completions, which then are the group. A
-        completion is a text, an assistant message, or `None` for one that failed.
+        Without a `reference` one is estimated from the completions, which then are the group. With a
+        `rubric` (texts, criteria, or mappings as in HealthBench) the task is open-ended and no reference
+        is needed. A completion is a text, an assistant message, or `None` for one that failed.
         """
-        task = Task.of(prompt, kind=kind or self.kind)
+        given = None if rubric is None else _brought(rubric)
+        task = Task.of(prompt, kind="open" if given else kind or self.kind)
         rollouts = tuple(_completed(task, i, c) for i, c in enumerate(completions))
         group = RolloutGroup(
             parents=(task.id,), task_id=task.id, kind=settled_kind(task.kind, rollouts), rollouts=rollouts
         )
         run = await self.begin(emit)
+        estimate: Estimator | None = None
         if reference is not None:
-            return await self._finish(run, task, group, _given(reference))
-        if not group.survivors:
-            raise QuorumError("there is no completion to score")
-        return await self._finish(run, task, group, await self._estimator(run, task, estimator))
+            estimate = _given(reference)
+        elif given is None or any("reference" in needs(name) for name in self.rewarding.open):
+            if not group.survivors:
+                raise QuorumError("there is no completion to score")
+            estimate = await self._estimator(run, task, estimator)
+        return await self._finish(run, task, group, estimate, rubric=given, rewards=True)
 
     async def _estimator(self, run: Run, task: Task, name: str | None) -> Estimator:
         context = EstimatorContext(
@@ -205,26 +234,52 @@ class CaT:
         )
         return make_estimator(name or self.estimator, context)
 
-    async def _finish(self, run: Run, task: Task, group: RolloutGroup, estimate: Estimator) -> Solution:
-        reference = await with_agreement(await estimate(group), group)
-        if run.emit:
-            run.emit(ReferenceReady(reference=reference))
-        rewards: tuple[Reward, ...] = ()
-        if group.kind == "verifiable":
-            rewards = await answer_match(group, reference)
+    async def _finish(
+        self,
+        run: Run,
+        task: Task,
+        group: RolloutGroup,
+        estimate: Estimator | None,
+        *,
+        rubric: Rubric | None = None,
+        rewards: bool = False,
+    ) -> Solution:
+        notes: list[str] = []
+        reference: Reference | None = None
+        if estimate is not None:
+            reference = await with_agreement(await estimate(group), group)
             if run.emit:
-                run.emit(RewardsReady(rewards=rewards))
-        notes = list(run.registry.notes)
-        if reference.fallback:
-            notes.append(f"the reference is by {reference.method}: {reference.fallback}")
+                run.emit(ReferenceReady(reference=reference))
+            if reference.fallback:
+                notes.append(f"the reference is by {reference.method}: {reference.fallback}")
+        weights = self.rewarding.verifiable if group.kind == "verifiable" else self.rewarding.open
+        derived = Derived()
+        if rewards or all(needs(name) <= {"reference"} for name in weights):
+            derived = await derive_rewards(
+                task,
+                group,
+                weights,
+                model=run.model,
+                prompts=self.prompts,
+                question=question_of(task),
+                reference=reference,
+                rubric=rubric,
+                proposing=self.proposing,
+                judging=self.judging,
+                rewarding=self.rewarding,
+                emit=run.emit,
+            )
+        made = (reference, derived.rubric)
         solution = Solution(
-            parents=(task.id, group.id, reference.id),
+            parents=(task.id, group.id, *(message.id for message in made if message is not None)),
             task=task,
             group=group,
             reference=reference,
-            rewards=rewards,
+            rubric=derived.rubric,
+            judgements=derived.judgements,
+            rewards=derived.rewards,
             usage=run.ledger.usage(),
-            notes=tuple(notes),
+            notes=(*run.registry.notes, *notes, *derived.notes),
         )
         if run.emit:
             run.emit(Solved(solution=solution))
@@ -300,3 +355,12 @@ def _given(reference: str | Reference) -> Estimator:
         return known
 
     return estimate
+
+
+def _brought(rubric: Rubric | Iterable[str | Criterion | Mapping[str, Any]]) -> Rubric:
+    """The caller's own rubric."""
+    try:
+        return Rubric.of(rubric)
+    except ValueError as error:  # of pydantic, or our own
+        said = str(error).splitlines()[0] if isinstance(error, ValidationError) else str(error)
+        raise ConfigError(f"the rubric cannot be used: {said}") from None

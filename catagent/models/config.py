@@ -22,6 +22,7 @@ from catagent.messages import Kind
 from catagent.models.ledger import Price
 from catagent.models.limiter import Limits
 from catagent.models.retry import RetryPolicy
+from catagent.options import JudgeOptions, RewardOptions, RubricOptions
 
 __all__ = [
     "ROLES",
@@ -149,6 +150,9 @@ class Config(_Strict):
     """A whole configuration. `source` is the file it came from."""
 
     defaults: Defaults = Defaults()
+    proposing: RubricOptions = RubricOptions()
+    judging: JudgeOptions = JudgeOptions()
+    rewarding: RewardOptions = RewardOptions()
     roles: dict[Literal["sampler", "anchor", "rubric_proposer", "judge"], RoleConfig] = {}
     auto: tuple[Preference | Literal["local", "embedded"], ...] = ("embedded",)
     providers: dict[str, ProviderConfig] = {}
@@ -266,6 +270,9 @@ def _allowed(path: list[str]) -> list[str]:
     here: type[BaseModel] = Config
     steps: dict[str, type[BaseModel]] = {
         "defaults": Defaults,
+        "proposing": RubricOptions,
+        "judging": JudgeOptions,
+        "rewarding": RewardOptions,
         "providers": ProviderConfig,
         "limits": LimitsConfig,
         "price": PriceConfig,
