@@ -322,7 +322,7 @@ def _relations(a: Node, b: Node, leaves: Leaves) -> bool | None:
     items_a, items_b = _items(a), _items(b)
     if a[0] == b[0] or {a[0], b[0]} == {"list", "and"}:
         return _unordered(items_a, items_b, leaves, sets=True)
-    return None if region_a is None and region_b is None else False
+    return None if free_symbols(a) == free_symbols(b) else False
 
 
 def _relation_with_other(a: Node, b: Node, leaves: Leaves) -> bool | None:

@@ -80,6 +80,8 @@ def region_of(node: Node) -> Region | None:
         if kind == "union":
             return _normal(left + right)
         return _intersection(left, right if kind == "inter" else _complement(right))
+    if node == ("const", "reals"):
+        return EVERYTHING
     if kind == "rel":
         return _relation(node[1], node[2])
     if kind in ("and", "or"):

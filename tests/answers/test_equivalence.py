@@ -42,7 +42,8 @@ DIFFERENT = [
 HARD = [
     (r"\int_0^1 x^2 dx", "1/3"), (r"\sum_{n=1}^{\infty} \frac{1}{n^2}", r"\frac{\pi^2}{6}"),
     (r"\lim_{x\to 0}\frac{\sin x}{x}", "1"), (r"\det\begin{pmatrix}1&2\\3&4\end{pmatrix}", "-2"),
-    ("y=1/x", "xy=1"), ("x^2-5x+6<0", "(2,3)"), ("|x-1|<2", "-1<x<3"), (r"x^2 \ge 4", r"(-\infty,-2]\cup[2,\infty)"),
+    ("y=1/x", "xy=1"), ("x^2-5x+6<0", "(2,3)"), ("|x-1|<2", "-1<x<3"), (r"x^2 \ge 4", r"x \le -2 \text{ or } x \ge 2"),
+    (r"x^2 \ge 4", r"(-\infty,-2]\cup[2,\infty)"),
     (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}\begin{pmatrix}0&1\\1&0\end{pmatrix}", r"\begin{pmatrix}2&1\\4&3\end{pmatrix}"),
 ]  # fmt: skip
 

@@ -169,7 +169,7 @@ def test_workers_end_with_a_killed_parent() -> None:
 
 
 def test_the_import_is_light() -> None:
-    heavy = ["sympy", "mpmath", "math_verify", "latex2sympy2_extended", "hypothesis", "multiprocessing", "asyncio.subprocess"]
+    heavy = ["sympy", "mpmath", "math_verify", "latex2sympy2_extended", "hypothesis", "multiprocessing"]
     program = (
         "import sys, catagent.answers as answers\n"
         "answers.extract('The answer is 5')\nanswers.equivalent('1/2', '0.5')\nanswers.cluster(['1', '2'])\n"
