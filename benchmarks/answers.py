@@ -21,8 +21,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from catagent.answers import cluster, equivalent, extract  # noqa: E402
-from catagent.answers import judging  # noqa: E402
+from catagent.answers import (  # noqa: E402
+    cluster,
+    equivalent,
+    extract,
+    judging,
+)
 from catagent.answers.equivalence import cheap  # noqa: E402
 from tests.answers.rewritings import rewritings  # noqa: E402
 
@@ -46,7 +50,11 @@ def plain_math_verify() -> Callable[[str, str], bool]:
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)
 
     def wrapped(text: str) -> str:
-        return f"${text}$" if "\\" in text and not any(mark in text for mark in ("$", "\\(", "\\[", "\\boxed")) else text
+        return (
+            f"${text}$"
+            if "\\" in text and not any(mark in text for mark in ("$", "\\(", "\\[", "\\boxed"))
+            else text
+        )
 
     def decide(a: str, b: str) -> bool:
         x, y = parse(wrapped(a)), parse(wrapped(b))
@@ -96,7 +104,9 @@ def recall(folder: Path, theirs: Callable[[str, str], bool], complete: bool) -> 
     print(f"\n## MATH-500: {len(golds)} distinct gold answers and their rewritings\n")
     print("| | pairs | missed |\n|---|---|---|")
     print(f"| catagent | {len(every)} | {missed} |")
-    print(f"| catagent, on the sample | {len(sample)} | {sum(equivalent(a, b) is not True for a, b in sample)} |")
+    print(
+        f"| catagent, on the sample | {len(sample)} | {sum(equivalent(a, b) is not True for a, b in sample)} |"
+    )
     print(f"| Math-Verify, on the sample | {len(sample)} | {sum(not theirs(a, b) for a, b in sample)} |")
     print(f"\nDecided without a worker: {at_once / len(every):.2%} of {len(every)}.")
     wrong = 0
@@ -128,8 +138,12 @@ def speed(sample: list[tuple[str, str]], theirs: Callable[[str, str], bool]) -> 
     right = sum(theirs(*pair) for pair in HARD)
     print(f"| Math-Verify, hard pairs ({right} of {len(HARD)} found equal) | {theirs_hard:,.1f} | 1.0 |")
     mine = sum(equivalent(*pair) is True for pair in HARD)
-    print(f"| catagent, hard pairs ({mine} of {len(HARD)} found equal) | {ours_hard:,.1f} | {ours_hard / theirs_hard:.1f} |")
-    print(f"| catagent, those of them that need a worker ({len(open_pairs)}) | {ours_open:,.1f} | {ours_open / theirs_open:.1f} |")
+    print(
+        f"| catagent, hard pairs ({mine} of {len(HARD)} found equal) | {ours_hard:,.1f} | {ours_hard / theirs_hard:.1f} |"
+    )
+    print(
+        f"| catagent, those of them that need a worker ({len(open_pairs)}) | {ours_open:,.1f} | {ours_open / theirs_open:.1f} |"
+    )
 
 
 def clusters(sample: list[tuple[str, str]], theirs: Callable[[str, str], bool]) -> None:
@@ -148,7 +162,9 @@ def clusters(sample: list[tuple[str, str]], theirs: Callable[[str, str], bool]) 
     ours = rate(cluster, [(group,) for group in groups])
     plain = rate(by_pairs, [(group,) for group in groups[:: max(1, len(groups) // 25)]])
     print("\n## Clusters of eight answers a second\n\n| | clusters a second |\n|---|---|")
-    print(f"| Math-Verify, each answer against one of each class | {plain:,.1f} |\n| catagent | {ours:,.0f} |")
+    print(
+        f"| Math-Verify, each answer against one of each class | {plain:,.1f} |\n| catagent | {ours:,.0f} |"
+    )
 
 
 def cold_start() -> None:
@@ -160,9 +176,24 @@ def cold_start() -> None:
         return time.perf_counter() - begin
 
     base = min(seconds("pass") for _ in range(3))
-    ours = min(seconds("from catagent.answers import equivalent; equivalent('1/2', '0.5')") for _ in range(3)) - base
-    hard = min(seconds("from catagent.answers import equivalent; equivalent('|x-1|<2', '(-1,3)')") for _ in range(3)) - base
-    theirs = min(seconds("from math_verify import parse, verify; verify(parse('1/2'), parse('0.5'))") for _ in range(3)) - base
+    ours = (
+        min(seconds("from catagent.answers import equivalent; equivalent('1/2', '0.5')") for _ in range(3))
+        - base
+    )
+    hard = (
+        min(
+            seconds("from catagent.answers import equivalent; equivalent('|x-1|<2', '(-1,3)')")
+            for _ in range(3)
+        )
+        - base
+    )
+    theirs = (
+        min(
+            seconds("from math_verify import parse, verify; verify(parse('1/2'), parse('0.5'))")
+            for _ in range(3)
+        )
+        - base
+    )
     print("\n## From a new process to the first verdict\n\n| | seconds |\n|---|---|")
     print(f"| catagent, cheap path | {ours:.2f} |\n| catagent, hard pair (starts a worker) | {hard:.2f} |")
     print(f"| Math-Verify | {theirs:.2f} |")
@@ -174,7 +205,9 @@ def main() -> None:
     options.add_argument("--complete", action="store_true", help="all rewritings instead of 20 a gold answer")
     chosen = options.parse_args()
     print("# Answer equivalence beside plain Math-Verify\n")
-    print(f"    python benchmarks/answers.py{' --complete' if chosen.complete else ''} > benchmarks/answers.md\n")
+    print(
+        f"    python benchmarks/answers.py{' --complete' if chosen.complete else ''} > benchmarks/answers.md\n"
+    )
     theirs = plain_math_verify()
     agreement(chosen.data, theirs)
     sample = recall(chosen.data, theirs, chosen.complete)

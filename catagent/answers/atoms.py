@@ -5,19 +5,12 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from .lexing import MINUS, ONE, Node, Unreadable, _Cursor, negated, number, repeating, times
+from .calls import FUNCTIONS, _Calls, is_symbol_text
+from .lexing import Node, Unreadable, number, repeating
 from .units import CURRENCY_SIGNS
 
-__all__ = ["FUNCTIONS", "GREEK", "is_numeric", "is_symbol_text"]
+__all__ = ["GREEK"]
 
-FUNCTIONS = frozenset(
-    re.findall(
-        r"[\w.]+",
-        "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin acos atan sinh cosh tanh "
-        "coth sech csch arcsinh arccosh arctanh asinh acosh atanh log ln lg exp sqrt cbrt abs floor ceil "
-        "ceiling max min gcd lcm det tr arg Re Im sgn sign deg dim ker rank erf sup inf mod",
-    )
-)
 GREEK = frozenset(
     re.findall(
         r"[\w.]+",
@@ -36,54 +29,10 @@ _BIG = {
     r"\bigcap": "cap",
 }
 _SETS = {"R": "reals", "Z": "integers", "N": "naturals", "Q": "rationals", "C": "complexes"}
-_MATRICES = frozenset(
-    ("matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "Vmatrix", "array", "smallmatrix")
-)
 
 
-class _Atoms(_Cursor):
-    """Reads factors. Sums, lists and statements inside brackets are left to the reader below."""
-
-    def items(self) -> Node:
-        """A list of statements."""
-        raise NotImplementedError
-
-    def statement(self) -> Node:
-        """Expressions joined by relations."""
-        raise NotImplementedError
-
-    def union(self) -> Node:
-        """Sums joined by set operators."""
-        raise NotImplementedError
-
-    def sum(self) -> Node:
-        """Products joined by signs."""
-        raise NotImplementedError
-
-    def product(self) -> Node:
-        """Factors joined by multiplication."""
-        raise NotImplementedError
-
-    def power(self) -> Node:
-        """A factor with its exponent."""
-        raise NotImplementedError
-
-    def exponent(self) -> Node:
-        """What follows a caret."""
-        raise NotImplementedError
-
-    def starts_factor(self) -> bool:
-        """Whether a factor may begin here without an operator."""
-        raise NotImplementedError
-
-    def raw_group(self) -> str:
-        if not self.skip("{"):
-            return self.take()
-        text = ""
-        while self.peek() and self.peek() != "}":
-            text += self.take()
-        self.expect("}")
-        return text
+class _Atoms(_Calls):
+    """Reads factors. Sums, lists and statements inside brackets are left to the reader."""
 
     def group(self) -> Node:
         """`{...}`: a LaTeX group; a list inside stays a list."""
@@ -321,123 +270,3 @@ class _Atoms(_Cursor):
         if self.kind() == "word" and len(self.peek()) > 1:
             return self.word(self.take()) if len(self.peek()) <= 3 else self.atom()
         return self.atom()
-
-    def root(self) -> Node:
-        index: Node | None = None
-        if self.skip("["):
-            index = self.sum()
-            self.expect("]")
-        inside = self.argument()
-        if index is None:
-            return ("fn", "sqrt", (inside,))
-        return ("pow", inside, ("div", ONE, index))
-
-    def function(self, name: str) -> Node:
-        name = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "ceiling": "ceil", "sign": "sgn"}.get(
-            name, name
-        )
-        power: Node | None = None
-        base: Node | None = None
-        while self.peek() in ("^", "_"):
-            if self.take() == "^":
-                power = self.exponent()
-            else:
-                base = self.group() if self.peek() == "{" else self.argument()
-        arguments = self.arguments()
-        if name == "log" and base is not None:
-            node: Node = ("fn", "log", (*arguments, base))
-        elif base is not None:
-            node = ("fn", name + "_", (base, *arguments))
-        else:
-            node = ("fn", name, arguments)
-        if power is None:
-            return node
-        if power == MINUS and name in ("sin", "cos", "tan", "cot", "sec", "csc"):
-            return ("fn", "arc" + name, arguments)
-        return ("pow", node, power)
-
-    def arguments(self) -> tuple[Node, ...]:
-        if self.peek() in ("(", "[", "{"):
-            node = self.group() if self.peek() == "{" else self.bracketed()
-            if node[0] in ("paren", "brack", "list"):
-                return tuple(node[1])
-            return (node,)
-        sign = 1
-        while self.peek() in ("+", "-"):
-            sign = -sign if self.take() == "-" else sign
-        node = self.power()
-        while self.starts_factor() and self.peek() not in ("(", "[") and self.kind() != "text":
-            bare = self.peek().removeprefix("\\")
-            if bare in FUNCTIONS:
-                break
-            node = times(node, self.power())
-        if self.peek() == "/" and self.kind(1) == "num" and is_numeric(node):
-            self.take()
-            node = ("div", node, self.power())
-        return (negated(node) if sign < 0 else node,)
-
-    def big(self, name: str) -> Node:
-        low: Node | None = None
-        high: Node | None = None
-        while self.peek() in ("_", "^"):
-            if self.take() == "_":
-                low = self.group() if self.peek() == "{" else self.argument()
-            else:
-                high = self.exponent() if self.peek() != "{" else self.group()
-        body = self.product()
-        return ("big", name, low, high, body)
-
-    def environment(self) -> Node:
-        self.expect("{")
-        name = self.take()
-        self.expect("}")
-        if name == "cases":
-            return ("and", tuple(row[0] for row in self.rows(name)))
-        if name not in _MATRICES:
-            raise Unreadable(name)
-        if name == "array" and self.peek() == "{":
-            self.raw_group()
-        rows = self.rows(name)
-        node: Node = ("matrix", tuple(rows))
-        return ("fn", "det", (node,)) if name == "vmatrix" else node
-
-    def rows(self, name: str) -> list[tuple[Node, ...]]:
-        rows: list[tuple[Node, ...]] = []
-        row: list[Node] = []
-        while True:
-            if self.peek() in ("&", "\\\\"):
-                if self.take() == "\\\\" and row:
-                    rows.append(tuple(row))
-                    row = []
-                continue
-            if self.peek() == r"\end":
-                self.take()
-                self.expect("{")
-                if self.take() != name:
-                    raise Unreadable("end")
-                self.expect("}")
-                if row:
-                    rows.append(tuple(row))
-                if not rows or (name != "cases" and len({len(r) for r in rows}) != 1):
-                    raise Unreadable("ragged")
-                return rows
-            row.append(self.items() if name == "cases" else self.statement())
-
-
-def is_symbol_text(text: str) -> bool:
-    """Whether quoted text is a variable or a function set upright."""
-    stripped = text.strip()
-    return (len(stripped) == 1 and stripped.isalpha() and text == stripped) or stripped in FUNCTIONS
-
-
-def is_numeric(node: Node) -> bool:
-    """Whether a tree is a number, so that a word behind it is a unit."""
-    if node[0] in ("num", "dec", "pct", "base"):
-        return True
-    if node[0] == "const":
-        return node[1] in ("pi", "e")
-    if node[0] in ("mul", "add"):
-        return all(map(is_numeric, node[1]))
-    if node[0] in ("div", "pow"):
-        return is_numeric(node[1]) and is_numeric(node[2])
-    return node[0] == "fn" and node[1] in ("sqrt",) and all(map(is_numeric, node[2]))

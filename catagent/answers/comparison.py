@@ -9,38 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from .numbers import same_number, same_up_to_scale, zeros_differ
+from .leaves import Leaves
+from .numbers import same_up_to_scale
 from .reader import Node, negated, times
-from .regions import EVERYTHING, Region, region_of, same_region
-from .rules import Rules
+from .regions import EVERYTHING, region_of, same_region
 from .shapes import SETTISH, chain, is_list, is_relation, spread, tidy, unassigned, unnamed_items
 from .texts import choice_of, number_word, same_words
 from .units import lookup
 from .values import free_symbols, parts
 
-__all__ = ["Leaves", "compare"]
+__all__ = ["compare"]
 
 _ORDERED = ("paren", "brack")
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
-
-
-class Leaves:
-    """Decides what has no parts. This one is cheap and often says `None`."""
-
-    def __init__(self, rules: Rules) -> None:
-        self.rules = rules
-
-    def numbers(self, a: Node, b: Node) -> bool | None:
-        """Whether two scalar expressions are equal."""
-        return same_number(a, b, self.rules)
-
-    def equations(self, a: Node, b: Node) -> bool | None:
-        """Whether `a = 0` and `b = 0` have the same solutions; both are known not to be multiples."""
-        return False if zeros_differ(a, b) else None
-
-    def region(self, node: Node) -> Region | None:
-        """The real set a relation describes, where it can be had."""
-        return region_of(node)
 
 
 def compare(a: Node, b: Node, leaves: Leaves) -> bool | None:

@@ -10,9 +10,9 @@ import re
 
 from catagent.messages import Answer
 
-from .comparison import Leaves
 from .extraction import extract
 from .judging import judge, readings_of
+from .leaves import Leaves
 from .lexing import MAX_LENGTH
 from .rules import DEFAULT_RULES, Rules
 from .texts import same_json, same_words

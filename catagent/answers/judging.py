@@ -10,7 +10,8 @@ import re
 from functools import lru_cache
 
 from .cleaning import clean
-from .comparison import Leaves, compare
+from .comparison import compare
+from .leaves import Leaves
 from .passages import last_boxes
 from .reader import MAX_LENGTH, Node, Unreadable, read
 from .rules import DEFAULT_RULES

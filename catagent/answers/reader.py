@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from .atoms import FUNCTIONS, GREEK, _Atoms, is_numeric, is_symbol_text
+from .atoms import GREEK, _Atoms
+from .calls import FUNCTIONS, is_numeric, is_symbol_text
 from .lexing import MAX_DEPTH, MAX_LENGTH, Node, Unreadable, negated, times, tokens_of
 from .units import WORD_UNITS
 

@@ -15,9 +15,9 @@ from typing import Any
 import sympy
 from sympy.solvers.inequalities import solve_univariate_inequality
 
-from .comparison import Leaves
 from .conversion import Unconvertible, from_sympy, to_sympy
 from .judging import judge, readings_of
+from .leaves import Leaves
 from .reader import MAX_LENGTH, Node
 from .regions import End, Region, region_of
 from .rules import Rules

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-FOLDERS = [Path(__file__).resolve().parents[2] / "shared" / "data", Path(__file__).resolve().parents[3] / "shared" / "data"]
+FOLDERS = [
+    Path(__file__).resolve().parents[2] / "shared" / "data",
+    Path(__file__).resolve().parents[3] / "shared" / "data",
+]
 
 
 def rows(name: str) -> list[dict[str, Any]]:

@@ -29,7 +29,12 @@ async def test_what_cannot_be_decided_is_said() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.sampled_from(["1", "1.0", r"\frac{2}{2}", "2", "4/2", "x", "y", "(1,2)", "(1, 2)", None]), max_size=10))
+@given(
+    st.lists(
+        st.sampled_from(["1", "1.0", r"\frac{2}{2}", "2", "4/2", "x", "y", "(1,2)", "(1, 2)", None]),
+        max_size=10,
+    )
+)
 def test_classes_are_a_partition_into_equals(answers: list[str | None]) -> None:
     found = cluster(answers)
     members = [index for group in found.classes for index in group]

@@ -21,7 +21,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def run(program: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=seconds, check=False, cwd=ROOT
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+        cwd=ROOT,
     )
 
 
@@ -132,7 +137,9 @@ def test_a_forked_child_gets_its_own_workers() -> None:
 
 
 def test_a_script_without_a_main_guard_runs_once() -> None:
-    program = f"print('once')\nfrom catagent.answers import equivalent\nprint(equivalent(*{HARD!r}, timeout=10))"
+    program = (
+        f"print('once')\nfrom catagent.answers import equivalent\nprint(equivalent(*{HARD!r}, timeout=10))"
+    )
     assert run(program).stdout.split() == ["once", "True"]
 
 
@@ -154,7 +161,9 @@ def test_workers_end_with_a_killed_parent() -> None:
         "import sys, time\nfrom catagent.answers import equivalent\n"
         f"equivalent(*{HARD!r}, timeout=10)\nprint('ready', flush=True)\ntime.sleep(60)"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline().strip() == "ready"
         workers = children(parent.pid)

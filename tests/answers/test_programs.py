@@ -120,5 +120,10 @@ def test_without_hypothesis_the_error_says_how_to_install_it(monkeypatch: pytest
 
 
 def test_annotations_are_read_and_never_evaluated() -> None:
-    (signature,) = signature_of("def f(a: list[tuple[int, str]], b: 'dict[str, int] | None', c: exit() = 3): pass") or []
-    assert signature.hints == (("list", ("tuple", ("int",), ("str",))), ("union", ("dict", ("str",), ("int",)), ("none",)))
+    (signature,) = (
+        signature_of("def f(a: list[tuple[int, str]], b: 'dict[str, int] | None', c: exit() = 3): pass") or []
+    )
+    assert signature.hints == (
+        ("list", ("tuple", ("int",), ("str",))),
+        ("union", ("dict", ("str",), ("int",)), ("none",)),
+    )

@@ -29,7 +29,9 @@ def test_labelled_pairs_are_decided_as_labelled_with_no_false_positive() -> None
 def test_labelled_pairs_are_symmetric() -> None:
     for row in rows("answer_equivalence.jsonl"):
         if row["row_kind"] == "pair":
-            assert equivalent(row["gold"], row["candidate"]) == equivalent(row["candidate"], row["gold"]), row["id"]
+            assert equivalent(row["gold"], row["candidate"]) == equivalent(row["candidate"], row["gold"]), (
+                row["id"]
+            )
 
 
 def test_every_gold_solution_extracts_to_its_gold_answer() -> None:
