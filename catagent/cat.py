@@ -7,6 +7,7 @@ elsewhere. Both are one line: sampler, estimator, rewards.
 from __future__ import annotations
 
 import asyncio
+import copy
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,8 +68,9 @@ class Run:
         endpoints = [await self.registry.endpoint(m) for m in (model, *config.fallbacks)]
 
         def waiting(error: Exception, attempt: int, seconds: float) -> None:
-            if self.emit:
-                self.emit(Waiting(role=role, reason=str(error), attempt=attempt, seconds=seconds))
+            for hear in (self.emit, self.cat.on_wait):
+                if hear:
+                    hear(Waiting(role=role, reason=str(error), attempt=attempt, seconds=seconds))
 
         return Model(
             role, endpoints, config.params, ledger=self.ledger, journal=self.cat.journal, on_wait=waiting
@@ -118,6 +120,9 @@ class CaT:
         self.prompts = Prompts(prompts)
         self.budget = budget
         self.journal = journal
+        self.totals: Ledger | None = None
+        self.on_wait: Emit | None = None
+        self.sampler: Callable[..., Sampler] = Sampler
         self._own = {"sampler": model, "anchor": anchor, "rubric_proposer": rubric_proposer, "judge": judge}
         self._note = note
         self._progress = progress
@@ -153,7 +158,24 @@ class CaT:
             orphaned = weakref.finalize(self, _close_soon, weakref.ref(loop), registry)
             orphaned.atexit = False
             await registry.close_with_loop(orphaned.detach)
-        return Run(self, registry, Ledger(self.budget), emit)
+        return Run(self, registry, Ledger(self.budget, self.totals), emit)
+
+    async def joined(
+        self,
+        *,
+        totals: Ledger,
+        journal: Journal | None,
+        on_wait: Emit | None = None,
+        sampler: Callable[..., Sampler] | None = None,
+    ) -> CaT:
+        """A twin over the same connections whose runs all count into `totals` and keep what they buy in
+        `journal`: for jobs of many solves. `on_wait` hears only of waits, so that nothing is streamed for it.
+        """
+        await self.begin()
+        twin = copy.copy(self)
+        twin.totals, twin.journal, twin.on_wait = totals, journal, on_wait
+        twin.sampler = sampler or self.sampler
+        return twin
 
     async def prepare(self) -> None:
         """Settle and load the sampler's model now: an embedded one is fetched and started."""
@@ -188,7 +210,7 @@ class CaT:
         estimate = await self._estimator(run, task, estimator)
         if emit:
             emit(Started(task=task, n=n or self.n, model=sampler.name))
-        sample = Sampler(sampler, self.prompts, n=n or self.n, quorum=self.quorum, emit=emit)
+        sample = self.sampler(sampler, self.prompts, n=n or self.n, quorum=self.quorum, emit=emit)
         return await self._finish(run, task, await sample(task), estimate, rewards=rewards)
 
     async def score(

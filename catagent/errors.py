@@ -9,6 +9,7 @@ The tree::
     ├── BudgetError               the next request would exceed a budget; nothing was sent
     ├── QuorumError               too few rollouts survived to go on
     ├── EstimationError           no reference could be made from the rollouts there are
+    ├── JournalError              what was bought cannot be kept: disk full, no permission, damaged file
     ├── RubricError               no usable rubric could be had from the model
     └── ModelError                a model endpoint did not give what was asked
         ├── RateLimitError        429: wait; it costs no retry
@@ -38,6 +39,7 @@ __all__ = [
     "EstimationError",
     "FetchError",
     "GarbledError",
+    "JournalError",
     "ModelError",
     "PromptError",
     "QuorumError",
@@ -75,6 +77,10 @@ class QuorumError(CatError):
 
 class EstimationError(CatError):
     """The estimator found nothing in the group to make a reference from."""
+
+
+class JournalError(CatError):
+    """A journal cannot be opened or written. What was committed before stays and can be read."""
 
 
 class RubricError(CatError):

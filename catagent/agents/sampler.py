@@ -12,7 +12,7 @@ from catagent.events import Emit, RolloutFinished, RolloutToken
 from catagent.messages import Answer, ChatMessage, Kind, Rollout, RolloutGroup, Task
 from catagent.models.client import Delta
 from catagent.models.journal import canonical
-from catagent.models.model import Model, Sample
+from catagent.models.model import Model, OnSample, Sample
 
 __all__ = ["Sampler", "rollout_of", "settled_kind"]
 
@@ -39,9 +39,7 @@ class Sampler:
             if self._emit:
                 self._emit(RolloutFinished(rollout=rollouts[index]))
 
-        await self._model.samples(
-            messages, self._n, task.params, on_delta=self._told if self._emit else None, on_sample=finished
-        )
+        await self._draw(messages, task, finished)
         drawn = tuple(rollouts[i] for i in sorted(rollouts))
         group = RolloutGroup(
             parents=(task.id,), task_id=task.id, kind=settled_kind(task.kind, drawn), rollouts=drawn
@@ -53,6 +51,11 @@ class Sampler:
                 f"{'; '.join(reasons[:3])}"
             )
         return group
+
+    async def _draw(self, messages: list[ChatMessage], task: Task, finished: OnSample) -> None:
+        """Have the model give the samples; `finished` takes each as it comes."""
+        told = self._told if self._emit else None
+        await self._model.samples(messages, self._n, task.params, on_delta=told, on_sample=finished)
 
     def _told(self, delta: Delta) -> None:
         assert self._emit is not None

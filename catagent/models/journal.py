@@ -56,11 +56,11 @@ def canonical(content: Any) -> bytes:
 def sample_keys(
     role: str, model: str, messages: Sequence[ChatMessage], params: Mapping[str, Any], indices: Sequence[int]
 ) -> list[str]:
-    """The key of each sample of one conversation."""
+    """The key of each sample of one conversation: `role:hash`, so that a journal can be told by stage."""
     base = hashlib.sha256(canonical([role, model, list(messages), dict(params)]))
     keys = []
     for index in indices:
         digest = base.copy()
         digest.update(b"#%d" % index)
-        keys.append(digest.hexdigest())
+        keys.append(f"{role}:{digest.hexdigest()}")
     return keys

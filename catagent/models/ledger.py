@@ -44,12 +44,24 @@ class _Tally:
 
 
 class Ledger:
-    """Counts one run. Not a message: `usage()` takes a picture that is one."""
+    """Counts one run. Not a message: `usage()` takes a picture that is one.
 
-    def __init__(self, budget: Budget | None = None) -> None:
+    What is counted here is counted in `parent` as well, whose budget is heeded too: that of a job with
+    many runs. `before` is what was consumed earlier and counts against the budget, except for its seconds.
+    `exhausted` says why, once the budget has refused a request.
+    """
+
+    def __init__(
+        self, budget: Budget | None = None, parent: Ledger | None = None, before: Usage | None = None
+    ) -> None:
         self._budget = budget or Budget()
         self._limited = any(getattr(self._budget, f.name) is not None for f in fields(self._budget))
+        self._parent = parent
         self._roles: dict[str, _Tally] = {}
+        for role, usage in (before.roles if before else {}).items():
+            vars(self._of(role)).update(usage.model_dump())
+        self._before_seconds = before.seconds if before else 0.0
+        self.exhausted: str | None = None
         self._began = time.monotonic()
         self._reserved_tokens = 0
         self._reserved_usd = 0.0
@@ -64,16 +76,23 @@ class Ledger:
         """Account for a request about to be sent. Raises `BudgetError` when it does not fit."""
         usd = tokens * max(price) if price else 0.0
         if self._limited:
-            self._check(tokens, usd)
+            try:
+                self._check(tokens, usd)
+            except BudgetError as error:
+                self.exhausted = str(error)
+                raise
+        if self._parent is not None:
+            self._parent.reserve(role, tokens, price)
         self._of(role).calls += 1
         self._reserved_tokens += tokens
         self._reserved_usd += usd
         return tokens, usd
 
     def _check(self, tokens: int, usd: float) -> None:
-        budget, total = self._budget, self.usage().total
-        spent_tokens = total.prompt_tokens + total.completion_tokens + self._reserved_tokens
-        if budget.calls is not None and total.calls + 1 > budget.calls:
+        budget, tallies = self._budget, self._roles.values()
+        spent_tokens = sum(t.prompt_tokens + t.completion_tokens for t in tallies) + self._reserved_tokens
+        spent_usd = sum(t.usd for t in tallies) + self._reserved_usd
+        if budget.calls is not None and sum(t.calls for t in tallies) + 1 > budget.calls:
             raise BudgetError(f"the budget of {budget.calls} calls is used up")
         if budget.seconds is not None and time.monotonic() - self._began > budget.seconds:
             raise BudgetError(f"the budget of {budget.seconds:g} seconds is used up")
@@ -82,14 +101,16 @@ class Ledger:
                 f"the budget of {budget.tokens} tokens does not allow another request "
                 f"({spent_tokens} spent or in flight, about {tokens} needed)"
             )
-        if budget.usd is not None and total.usd + self._reserved_usd + usd > budget.usd:
+        if budget.usd is not None and spent_usd + usd > budget.usd:
             raise BudgetError(
                 f"the budget of ${budget.usd:g} does not allow another request "
-                f"(${total.usd + self._reserved_usd:.4f} spent or in flight)"
+                f"(${spent_usd:.4f} spent or in flight)"
             )
 
     def failed(self, role: str, reserved: tuple[int, float], seconds: float, *, refused: bool) -> None:
         """A request brought nothing usable."""
+        if self._parent is not None:
+            self._parent.failed(role, reserved, seconds, refused=refused)
         tally = self._settle(role, reserved, seconds)
         tally.failed += 1
         tally.refused += refused
@@ -103,6 +124,8 @@ class Ledger:
         price: Price | None,
     ) -> None:
         """A request brought a completion."""
+        if self._parent is not None:
+            self._parent.succeeded(role, reserved, seconds, completion, price)
         tally = self._settle(role, reserved, seconds)
         prompt, generated = completion.prompt_tokens, completion.completion_tokens
         tally.prompt_tokens += prompt or 0
@@ -124,13 +147,17 @@ class Ledger:
 
     def cached(self, role: str, samples: int = 1) -> None:
         """Samples came from the journal."""
+        if self._parent is not None:
+            self._parent.cached(role, samples)
         self._of(role).cached += samples
 
     def discarded(self, role: str, samples: int = 1) -> None:
         """Samples were bought and not used."""
+        if self._parent is not None:
+            self._parent.discarded(role, samples)
         self._of(role).discarded += samples
 
     def usage(self) -> Usage:
         """What has been consumed so far."""
         roles = {role: RoleUsage(**vars(tally)) for role, tally in self._roles.items()}
-        return Usage(roles=roles, seconds=time.monotonic() - self._began)
+        return Usage(roles=roles, seconds=self._before_seconds + time.monotonic() - self._began)
