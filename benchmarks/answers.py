@@ -2,9 +2,9 @@
 
     python benchmarks/answers.py [--data ../shared/data] [--complete] > benchmarks/answers.md
 
-Both are measured in one process, one after the other, so that the ratios mean something on a busy machine. Plain
-Math-Verify is `verify(parse(gold), parse(candidate))`, either way round, with its defaults; a text without math
-delimiters is put between dollars when it holds LaTeX, as its documentation asks for.
+Both are measured in one process, one after the other, so that the ratios mean something on a busy machine.
+Plain Math-Verify is `verify(parse(gold), parse(candidate))`, either way round, with its defaults; a text
+without math delimiters is put between dollars when it holds LaTeX, as its documentation asks for.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def rate(function: Callable[..., Any], items: Iterable[tuple[Any, ...]]) -> floa
 def forget() -> None:
     """Empty the caches of readings, so that every text is new."""
     judging.readings.cache_clear()
-    judging._cleaned.cache_clear()
+    judging._cleaned.cache_clear()  # noqa: SLF001 - emptied for the measurement only
 
 
 def agreement(folder: Path, theirs: Callable[[str, str], bool]) -> None:

@@ -198,6 +198,8 @@ class _Atoms(_Calls):
         bare = name[1:]
         if bare == "frac":
             above = self.argument()
+            if above == ("sym", "d"):
+                raise Unreadable("derivative")
             return ("div", above, self.argument())
         if bare == "binom":
             above = self.argument()

@@ -308,7 +308,10 @@ def _relations(a: Node, b: Node, leaves: Leaves) -> bool | None:
 
 def _relation_with_other(a: Node, b: Node, leaves: Leaves) -> bool | None:
     relation, other = (a, b) if is_relation(a) else (b, a)
-    if relation[0] in ("and", "or") and other[0] in ("list", "set", "paren"):
+    equations = relation[0] in ("and", "or") and all(map(chain, relation[1]))
+    if (equations and other[0] in ("list", "set", "paren")) or (
+        relation[0] in ("and", "or") and other[0] in ("list", "set") and any(map(is_relation, other[1]))
+    ):
         if any(map(is_relation, other[1])):
             return _unordered(relation[1], other[1], leaves, sets=True)
         return _unordered(_items(unnamed_items(relation)), other[1], leaves, sets=True)

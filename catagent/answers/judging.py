@@ -15,10 +15,11 @@ from .leaves import Leaves
 from .passages import last_boxes
 from .reader import MAX_LENGTH, Node, Unreadable, read
 from .rules import DEFAULT_RULES
-from .texts import choice_of, is_clock, is_words, number_word, plain_words, same_words
+from .texts import choice_of, is_clock, is_words, number_word, plain_words, same_words, without_choice
 
 _MEASURED = re.compile(
-    r"^(-?[\d.,/]+) (m|g|s|h|L|l|N|J|W|V|K|[ckm]m)((?:\^\{?[23]\}?)?(?:/(?:s|h|min)(?:\^\{?2\}?)?)?)$"
+    r"^((?:[-\d.,/*^{}() ]|\\cdot|\\times)+) (m|g|s|h|L|l|N|J|W|V|K|[ckm]m)"
+    r"((?:\^\{?[23]\}?)?(?:/(?:s|h|min)(?:\^\{?2\}?)?)?)$"
 )
 
 __all__ = ["boxed_answer", "judge", "readings", "readings_of"]
@@ -45,6 +46,10 @@ def _judge(a: str, b: str, leaves: Leaves) -> bool | None:
         bare = len(plain_words(a)) == len(plain_words(b)) == 1
         if not (bare and x in "xyzijkmn" + "XYZIJKMN"):
             return letters[0] == letters[1]
+    for mine, other, letter in ((a, b, letters[1]), (b, a, letters[0])):
+        content = without_choice(mine) if letter is None else None
+        if content and judge(content, other, leaves):
+            return True
     words = plain_words(a), plain_words(b)
     if same_words(a, b, rules):
         return True

@@ -186,16 +186,17 @@ class _Parser(_Atoms):
         factor_is_fraction = self.peek() == r"\frac"
         numeral = self.kind() == "num"
         right = self.power()
+        if factor_is_fraction and right[0] in ("pct", "deg") and right[1][0] == "div":
+            whole = _mixed(node, right[1])
+            return (right[0], times(node, right[1]) if whole is None else whole)
         if node[0] == "num" and right[0] == "num" and self.peek() == "/" and spaced and self.kind(1) == "num":
             self.take()
             below = self.power()
             if below[0] == "num" and 0 < right[1] < below[1]:
                 return ("num", node[1] + right[1] / below[1])
             raise Unreadable("two numbers side by side")
-        if node[0] == "num" and factor_is_fraction and right[0] == "div":
-            above, below = right[1], right[2]
-            if above[0] == below[0] == "num" and 0 < above[1] < below[1]:
-                return ("num", node[1] + above[1] / below[1])
+        if factor_is_fraction and (whole := _mixed(node, right)) is not None:
+            return whole
         if numeral and node[0] in ("num", "dec") and right[0] in ("num", "dec"):
             raise Unreadable("two numbers side by side")
         return times(node, right)
@@ -219,7 +220,7 @@ class _Parser(_Atoms):
             return ("deg", node)
         if lowered in ("percent", "percentage", "pct", "per cent", "%"):
             return ("pct", node)
-        if not lowered:
+        if not lowered or lowered in ("rad", "radian", "radians"):
             return node
         return ("unit", node, name)
 
@@ -280,6 +281,15 @@ class _Parser(_Atoms):
             else:
                 return node
             self.take()
+
+
+def _mixed(whole: Node, part: Node) -> Node | None:
+    """The mixed number of an integer and a proper fraction of integers."""
+    if whole[0] == "num" and part[0] == "div" and part[1][0] == part[2][0] == "num":
+        above, below = part[1][1], part[2][1]
+        if 0 < above < below:
+            return ("num", whole[1] + above / below)
+    return None
 
 
 def _is_unknown_unit(node: Node, word: str) -> bool:

@@ -18,11 +18,13 @@ _CHOICE_WITH_CONTENT = re.compile(r"^[(\[]?([A-Za-z])[)\].:]\s*\S", re.DOTALL)
 _MACRO = re.compile(
     r"\\(?:text|mathrm|mathbf|textbf|textit|textrm|mbox|operatorname|emph|boxed|bf|rm|left|right)\b\s*"
 )
+_NO_DOLLARS = str.maketrans("", "", "$")
 _NO_BRACES = str.maketrans("", "", "${}")
 _EDGES = " \t\n.,;:!?\"'`*_$(){}[]"
 _ARTICLE = re.compile(r"^(?:the|an?)\s+", re.IGNORECASE)
 _WORDS_ONLY = re.compile(r"^[^\W_][^\n\\^=<>+/*{}|]*$")
 _LETTERS = re.compile(r"^[^\W\d_]{2,}(?:[\s,;.'_&-]+[^\W\d_]+)*$")
+_CALL = re.compile(r"[A-Za-z]\(|\b(?:sqrt|sin|cos|tan|log|exp|frac|infinity|sec|csc|cot) ?[\w(]")
 _MONTHS = {
     name: i + 1
     for i, name in enumerate(re.findall(r"[\w.]+", "jan feb mar apr may jun jul aug sep oct nov dec"))
@@ -64,9 +66,18 @@ def choice_of(text: str) -> str | None:
     return match[1].upper() if match else None
 
 
+def without_choice(text: str) -> str | None:
+    """What stands behind the letter of a choice (`42` in `C) 42`); `None` when there is no letter."""
+    text = _MACRO.sub("", text).translate(_NO_DOLLARS).strip(" \t\n*{")
+    match = _CHOICE_WITH_CONTENT.match(text)
+    return text[match.end() - 1 :].strip() if match else None
+
+
 def is_words(text: str) -> bool:
     """Whether a text reads as words and not as a formula."""
-    return bool(_WORDS_ONLY.match(text)) and len(max(re.findall(r"[^\W\d_]+", text), key=len, default="")) > 3
+    if not _WORDS_ONLY.match(text) or _CALL.search(text):
+        return False
+    return len(max(re.findall(r"[^\W\d_]+", text), key=len, default="")) > 3
 
 
 def is_clock(text: str) -> bool:

@@ -22,6 +22,10 @@ def test_a_tie_has_no_majority() -> None:
     assert cluster(["5"]).majority == (0,)
 
 
+def test_classes_are_told_apart_where_tolerances_are_not_transitive() -> None:
+    assert cluster(["28", "28%", "0.28"]).classes == ((0, 1), (2,))
+
+
 async def test_what_cannot_be_decided_is_said() -> None:
     found = await acluster(["9^{9^{9^9}}", "5", "9^{9^{9^9}}", "5.0"], timeout=0.2)
     assert found.classes == ((0, 2), (1, 3))

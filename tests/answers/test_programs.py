@@ -1,9 +1,10 @@
 import builtins
 import sys
+from pathlib import Path
 
 import pytest
 
-from catagent.answers import Sandbox, aprograms_equivalent, equivalent, programs_equivalent
+from catagent.answers import Sandbox, aprograms_equivalent, equivalent, programs_equivalent, sandbox
 from catagent.answers.generation import signature_of
 from catagent.errors import ConfigError
 from catagent.messages import Answer
@@ -12,7 +13,11 @@ LOOP = "def fact(n: int) -> int:\n    r = 1\n    for i in range(2, n + 1):\n    
 RECURSIVE = "def fact(n):\n    return 1 if n < 2 else n * fact(n - 1)\n"
 WRONG = "def fact(n: int) -> int:\n    return n * (n - 1)\n"
 SORTED = "def f(xs: list[int]) -> list[int]:\n    return sorted(xs)\n"
-BUBBLE = "def f(xs):\n    out = []\n    for x in xs:\n        i = 0\n        while i < len(out) and out[i] < x:\n            i += 1\n        out.insert(i, x)\n    return out\n"
+BUBBLE = (
+    "def f(xs):\n    out = []\n    for x in xs:\n        i = 0\n"
+    "        while i < len(out) and out[i] < x:\n            i += 1\n"
+    "        out.insert(i, x)\n    return out\n"
+)
 UNIQUE = "def f(xs: list[int]) -> list[int]:\n    return sorted(set(xs))\n"
 
 pytestmark = pytest.mark.skipif(
@@ -81,6 +86,19 @@ def test_the_sandbox_holds(attack: str) -> None:
     (outcome,) = Sandbox().run(f"def f():\n    return {attack}\n", "f", [[]])
     assert outcome[0] == "error", outcome
     assert outcome[1] in ("PermissionError", "RuntimeError", "OSError", "ValueError"), outcome
+
+
+def test_without_landlock_nothing_can_be_opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = tmp_path / "sandboxed.py"
+    source = Path(sandbox._SCRIPT).read_text(encoding="utf-8")
+    probe = "    version = libc.syscall(444"
+    assert probe in source
+    script.write_text(source.replace(probe, "    return False\n" + probe), encoding="utf-8")
+    monkeypatch.setattr(sandbox, "_SCRIPT", str(script))
+    code = "import re, math, heapq\ndef f(path):\n    return open(path).read() if path else math.sqrt(4)\n"
+    opened, computed = Sandbox().run(code, "f", [["/etc/passwd"], [""]])
+    assert opened == ["error", "PermissionError"]
+    assert computed == ["value", ["float", "2.0"]]
 
 
 def test_limits_of_memory_time_and_output() -> None:
