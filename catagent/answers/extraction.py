@@ -92,7 +92,7 @@ def _visible(text: str) -> str | None:
 
 
 def _answer(text: str, source: AnswerSource, kind: AnswerKind | None) -> Answer | None:
-    text = text.strip()
+    text = text.strip().lstrip("= ")
     if not any(map(str.isalnum, text)) and "\\" not in text:
         return None
     letter = choice_of(text)

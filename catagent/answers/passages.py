@@ -24,6 +24,11 @@ _SENTENCE_END = re.compile(
 _ENDS_WHOLE = re.compile(r"[.!?)\]}$*_`\"'|>%°]$|\\[\])]$|\d$|^[^\s]+$")
 _MARKUP = re.compile(r"^[\s>#*_`~]*(?:[-+•]\s+|\d+[.)]\s+(?=\S))?|[\s*_`~]+$")
 _LEAD = re.compile(r"(?:[*_`:\s]|therefore\b|thus\b|indeed\b|simply\b)+", re.IGNORECASE)
+_ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*\{(?:align|equation|gather|aligned|split)\*?\}|\\[\[\]]")
+_BULLETS = re.compile(r"(?:[-*•] +\S[^\n]*(?:\n+|$)){2,}")
+_BREAKS_OFF = re.compile(
+    r"(?:\b(?:and|or|the|a|an|of|to|is|are|which|that|because|so|where|with|for|by|in)|[-+*/=(,])\s*$"
+)
 _MAX_BOXES = 64
 
 
@@ -113,6 +118,9 @@ def sentence_after(text: str, start: int) -> str | None:
     rest = text[start : start + 4000]
     if not rest.strip():
         return None
+    if (bullets := _BULLETS.match(rest)) is not None:
+        items = [stripped_markup(line) for line in bullets[0].strip().split("\n")]
+        return ", ".join(math_spans(item)[-1] if math_spans(item) else item for item in items)
     span = _SPAN.match(rest)
     if span is not None:
         spans = math_spans(
@@ -125,6 +133,8 @@ def sentence_after(text: str, start: int) -> str | None:
         return None
     end = _SENTENCE_END.search(rest)
     sentence = rest[: end.start()] if end else rest
+    if end is None and _BREAKS_OFF.search(sentence):
+        return None
     sentence = stripped_markup(sentence)
     spans = math_spans(sentence)
     if spans and len(sentence.split()) > 6:
@@ -144,8 +154,12 @@ def last_sentence(text: str) -> str | None:
     """The last line of a text, cut to its last sentence; `None` when it breaks off in the middle."""
     lines = text.rstrip().rsplit("\n\n", 1)[-1]
     line = lines.rsplit("\n", 1)[-1].strip()
-    if (lines.count("$$") % 2 == 0 and line in ("$$", r"\]")) or line.startswith((r"\]", r"\end")):
+    if line == "$$" and lines.count("$$") % 2 == 0:
         line = lines.strip()
+    if line.startswith((r"\end", r"\]")):
+        line = _ENVIRONMENT.sub(" ", lines).replace("&", "").strip()
+        line = line.rstrip("\\ \n").rsplit("\n", 1)[-1].strip()
+        line = line.rsplit("\\\\", 1)[-1].strip()
     line = line[-4000:]
     if not line or not _ENDS_WHOLE.search(line.rstrip()):
         return None

@@ -294,7 +294,8 @@ def scaled_fraction(gold):
 def scientific(gold):
     if not re.fullmatch(r"-?\d{2,15}", gold):
         return None
-    return f"{Fraction(int(gold), 10 ** (len(gold.lstrip('-')) - 1)).__float__()!r} \\times 10^{{{len(gold.lstrip('-')) - 1}}}"
+    power = len(gold.lstrip("-")) - 1
+    return rf"{float(Fraction(int(gold), 10**power))!r} \times 10^{{{power}}}"
 
 
 def trailing_zeros(gold):

@@ -3,6 +3,9 @@ import pytest
 from catagent.answers import extract
 
 FOUND = [
+    ("The answer is:\n- $x = 1$\n- $x = 2$", "x = 1, x = 2", "math", "phrase"),
+    ("\\begin{align*}\na &= 2 \\\\\nx &= 3\n\\end{align*}", "x = 3", "math", "last_line"),
+    ("So\n\\[\nx = 3\n\\]", "x = 3", "math", "last_line"),
     (r"So $\boxed{\frac{1}{2}}$.", r"\frac{1}{2}", "math", "boxed"),
     (r"\boxed{\text{(C)}}", "C", "choice", "boxed"),
     (r"First \boxed{3}. Then again, \boxed{\sqrt{2}^{2}}", r"\sqrt{2}^{2}", "math", "boxed"),
@@ -40,6 +43,8 @@ def test_the_answer_is_found(text: str, answer: str, kind: str, source: str) -> 
 
 
 TRUNCATED = [
+    "The answer is 5 and the",
+    "The answer is 5 +",
     "",
     "   \n",
     r"So the answer is \boxed{\frac{1}{2",
@@ -78,7 +83,8 @@ def test_kinds_narrow_the_search() -> None:
 
 @pytest.mark.parametrize(
     "hostile",
-    ["{" * 10**6, "\\boxed{" * 10**5, "<think>" * 10**5, "```\n" * 10**5, "$" * 10**6, "the answer is " * 5 * 10**4,
+    ["{" * 10**6, "\\boxed{" * 10**5,
+     "<think>" * 10**5, "```\n" * 10**5, "$" * 10**6, "the answer is " * 5 * 10**4,
      "\\" * 10**6, "[" * 10**6, "<answer>" * 10**5, "1," * 10**5 + "\n" * 10**5],
 )  # fmt: skip
 def test_a_megabyte_of_anything_is_linear(hostile: str) -> None:

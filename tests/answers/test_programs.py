@@ -103,7 +103,7 @@ def test_without_landlock_nothing_can_be_opened(monkeypatch: pytest.MonkeyPatch,
 
 def test_limits_of_memory_time_and_output() -> None:
     assert Sandbox().run("def f():\n    return [0] * 10**10\n", "f", [[]])[0][0] == "memory"
-    stubborn = "def f():\n    while 1:\n        try:\n            while 1: pass\n        except BaseException: pass\n"
+    stubborn = "def f():\n  while 1:\n    try:\n      while 1: pass\n    except BaseException: pass\n"
     assert Sandbox(seconds=0.5).run(stubborn, "f", [[]])[0][0] in ("timeout", "killed")
     loud = "def f():\n    return 'x' * 10**7\n"
     assert len(str(Sandbox().run(loud, "f", [[]]))) < 10**6
