@@ -1,7 +1,7 @@
 """What a model client takes and gives: one request, one attempt, one completion.
 
 A client knows a wire protocol and nothing else. Limits, retries, usage and the journal are the request
-path's business (`catagent.models.path`), so that every way to reach a model has them alike and a new
+path's business (`catagent.models.endpoint`), so that every way to reach a model has them alike and a new
 way to reach one is a class with two methods.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from catagent.messages import ChatMessage
 
-__all__ = ["Choice", "Client", "Completion", "Delta", "ModelRequest", "OnDelta", "TokenLogprob"]
+__all__ = ["Choice", "Client", "Completion", "Delta", "ModelRequest", "OnDelta", "TokenLogprob", "told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,14 @@ class Delta:
 
 
 OnDelta: TypeAlias = Callable[[Delta], None]
+
+
+def told(completion: Completion, on_delta: OnDelta | None) -> Completion:
+    """The completion, after its texts were told in one piece each: for what came whole."""
+    for index, choice in enumerate(completion.choices):
+        if on_delta is not None and choice.text:
+            on_delta(Delta(index, choice.text))
+    return completion
 
 
 @runtime_checkable

@@ -184,6 +184,8 @@ def load_config(path: str | Path | None = None) -> Config:
     found = _find(path)
     merged = _merge(packaged, _read(found)) if found else packaged
     source = str(found) if found else "packaged default"
+    if "source" in merged:
+        raise ConfigError(f"{source}: unknown key 'source'; known here: {', '.join(_keys_of(Config))}")
     try:
         return Config.model_validate({**_expand(merged, source, ""), "source": source})
     except ValidationError as error:
@@ -208,7 +210,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{path} is not YAML{_place(error)}") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -216,12 +218,22 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
+def _place(error: yaml.YAMLError) -> str:
+    """Where and what, without the line itself: a key may stand in it."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"{where}: {problem}" if problem else where
+
+
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` laid on `base`, mapping by mapping. A role with a model of its own starts afresh."""
+    """`over` laid on `base`, mapping by mapping; a mapping left empty changes nothing."""
     merged = dict(base)
     for key, value in over.items():
         mine = merged.get(key)
-        merged[key] = _merge(mine, value) if isinstance(mine, dict) and isinstance(value, dict) else value
+        if isinstance(mine, dict) and (value is None or isinstance(value, dict)):
+            merged[key] = _merge(mine, value or {})
+        else:
+            merged[key] = value
     return merged
 
 

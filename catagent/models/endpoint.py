@@ -13,9 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import orjson
-
-from catagent.errors import AttemptTimeout, ModelError, RateLimitError
+from catagent.errors import AttemptTimeout, GarbledError, ModelError, RateLimitError
 from catagent.messages import ChatMessage
 from catagent.models.client import Client, Completion, Delta, ModelRequest, OnDelta
 from catagent.models.ledger import Ledger, Price
@@ -25,18 +23,41 @@ from catagent.models.retry import OnWait, RetryPolicy, retrying
 __all__ = ["Endpoint", "estimate_tokens"]
 
 _CHARACTERS_A_TOKEN = 3.5
+_A_PAGE = 4000
+_ENCODED = frozenset({"url", "data", "file_data"})
+
+
+class _ListenerError(BaseException):
+    """What a listener raised, on its way past clients that would take it for a failure of the wire."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+def _guarded(on_delta: OnDelta, attempt: int) -> OnDelta:
+    def tell(delta: Delta) -> None:
+        try:
+            on_delta(delta if attempt == 1 else replace(delta, attempt=attempt))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the listener's
+            raise _ListenerError(error) from None
+
+    return tell
 
 
 def estimate_tokens(messages: Sequence[ChatMessage]) -> int:
     """Roughly how many tokens a conversation has: from its length, without any model's tokenizer."""
-    characters = 0
-    for message in messages:
-        content = message.get("content")
-        characters += (
-            len(content) if isinstance(content, str) else len(orjson.dumps(message)) if content else 0
-        )
-        characters += 16
+    characters = sum(_length(m.get("content")) + _length(m.get("tool_calls")) + 16 for m in messages)
     return int(characters / _CHARACTERS_A_TOKEN) + 1
+
+
+def _length(content: Any) -> int:
+    """Characters of text; an image or a recording counts as a page, not as its encoded bytes."""
+    if isinstance(content, str):
+        return len(content)
+    if isinstance(content, Mapping):
+        return sum(min(_length(v), _A_PAGE) if k in _ENCODED else _length(v) for k, v in content.items())
+    return sum(map(_length, content)) if isinstance(content, list | tuple) else 0
 
 
 @dataclass(slots=True)
@@ -82,24 +103,20 @@ class Endpoint:
         Raises the last `ModelError`, or `BudgetError` before anything is sent.
         """
         request = ModelRequest(self.model, messages, n, {**self.params, **params})
-        longest = request.params.get("max_tokens") or request.params.get("max_completion_tokens") or 0
-        tokens = estimate_tokens(messages) + n * int(longest)
+        longest = request.params.get("max_tokens") or request.params.get("max_completion_tokens")
+        tokens = estimate_tokens(messages) + n * (longest if isinstance(longest, int) else 0)
         attempt = 0
 
         async def attempt_once() -> Completion:
             nonlocal attempt
             attempt += 1
-            number = attempt
-            deltas = on_delta
-            if deltas is not None and number > 1:
-                tell = deltas
+            tell = _guarded(on_delta, attempt) if on_delta is not None else None
+            return await self._attempt(role, ledger, request, tokens, tell)
 
-                def deltas(delta: Delta) -> None:
-                    tell(replace(delta, attempt=number))
-
-            return await self._attempt(role, ledger, request, tokens, deltas)
-
-        return await retrying(self.policy, on_wait)(attempt_once)
+        try:
+            return await retrying(self.policy, on_wait, lambda: self.limiter.accepted_at)(attempt_once)
+        except _ListenerError as failure:
+            raise failure.error from None
 
     async def once(
         self, role: str, ledger: Ledger, messages: Sequence[ChatMessage], params: Mapping[str, Any]
@@ -117,6 +134,8 @@ class Endpoint:
             try:
                 async with asyncio.timeout(self.timeout):
                     completion = await self.client.complete(request, on_delta)
+                if not completion.choices:
+                    raise GarbledError(f"{self.name} gave no choices")
             except BaseException as error:
                 refused = isinstance(error, RateLimitError)
                 ledger.failed(role, reserved, time.monotonic() - began, refused=refused)

@@ -8,6 +8,7 @@ sent: without it a cache would collapse G samples into one.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -50,7 +51,10 @@ class MemoryJournal:
 
 def canonical(content: Any) -> bytes:
     """JSON with sorted keys: equal content gives equal bytes."""
-    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    try:
+        return orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # lone surrogates, integers of more than 64 bits, objects
+        return json.dumps(content, sort_keys=True, default=repr).encode()
 
 
 def sample_keys(

@@ -101,6 +101,11 @@ class Ledger:
                 f"the budget of {budget.tokens} tokens does not allow another request "
                 f"({spent_tokens} spent or in flight, about {tokens} needed)"
             )
+        if budget.usd is not None and any(t.unpriced for t in tallies):
+            raise BudgetError(
+                f"a budget of ${budget.usd:g} cannot be kept, since the price of a call is not known: "
+                "set `price` for the model in providers.yaml, or a budget of tokens or calls"
+            )
         if budget.usd is not None and spent_usd + usd > budget.usd:
             raise BudgetError(
                 f"the budget of ${budget.usd:g} does not allow another request "

@@ -9,7 +9,7 @@ Two controllers share the work, since a provider may count what is in flight or 
 - `Concurrency` bounds requests in flight. Additive increase, multiplicative decrease; for a server
   that queues instead of refusing, growth stops where more in flight brings no more throughput.
 - `Pace` bounds requests a second once a provider has refused: set a little under the rate it accepted,
-  raised slowly while nothing is refused and ever faster the longer that lasts.
+  raised slowly while nothing is refused and ever faster the longer that lasts, as far as it is used.
 
 A refusal is charged to the pace when the pace was what held the request back, else to the
 concurrency; only refusals of requests sent after the last cut count, so a burst of refusals cuts once.
@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from types import TracebackType
 from typing import NamedTuple
@@ -38,6 +38,7 @@ _COOLDOWN = 0.5
 _WINDOW = 1.0
 _SLOWEST = 0.2
 _FORGOTTEN = 30.0
+_GROWN = 10.0
 _REMEMBERED = 4096
 
 
@@ -136,31 +137,42 @@ class Pace:
         """Requests a second that may be sent at the time `now`.
 
         Grows from the last cut: quickly as long as only the concurrency has met refusals; cautiously near
-        a pace that was refused, ever faster the longer nothing is.
+        a pace that was refused, ever faster the longer nothing is. Never beyond twice what was really
+        sent: a pace that nobody used has shown nothing.
         """
         if self._base is None:
             return None
-        calm = min(max(0.0, now - self._cut_at), _FORGOTTEN)
+        calm = min(max(0.0, now - self._cut_at), _GROWN)
         growth = 0.3 * calm if self._exploring else 0.03 * calm
-        return float(self._base * math.exp(growth + 0.03 * calm * calm))
+        grown = float(self._base * math.exp(growth + 0.02 * calm**3))
+        return min(grown, max(self._base, 2 * self._rate(now)[0] + 2))
+
+    def _rate(self, now: float) -> tuple[float, float]:
+        """Requests sent in the second before `now`, and how many of them were accepted."""
+        sent, accepted = 0, 0.0
+        for at, count in reversed(self._sent):
+            if now - at > _WINDOW:
+                break
+            if at <= now:
+                sent, accepted = sent + 1, accepted + count
+        return sent / _WINDOW, accepted / _WINDOW
 
     def sent(self, now: float) -> list[float]:
         """Note a request; the record it returns is marked when the request is refused."""
         record = [now, 1.0]
-        if len(self._sent) < _REMEMBERED:
-            self._sent.append(record)
-        while self._sent and now - self._sent[0][0] > 3 * _WINDOW:
+        self._sent.append(record)
+        while now - self._sent[0][0] > 3 * _WINDOW or len(self._sent) > _REMEMBERED:
             self._sent.popleft()
         return record
 
     def refused(self, now: float, sent_at: float, *, paced: bool) -> None:
         """Cut to a little under the rate that was accepted in the second before the refused request."""
-        accepted = sum(count for at, count in self._sent if 0 <= sent_at - at <= _WINDOW) / _WINDOW
+        sent, accepted = self._rate(sent_at)
         pace = self.at(now)
         target = accepted * _UNDER_ACCEPTED
         if pace is not None:
             # Refusals that have nothing to do with the pace must not drive it to nothing at once.
-            target = max(min(target, pace * _UNDER_ACCEPTED), pace * (0.7 if accepted else 0.4))
+            target = min(max(target, sent * 0.8), pace * _UNDER_ACCEPTED)
         self._base = max(target, _SLOWEST)
         self._cut_at = now
         self._exploring = self._exploring and not paced
@@ -214,10 +226,12 @@ class Limiter:
         self._rpm = Throttler(limits.rpm, 60.0, 0.02) if limits.rpm else None
         self._tokens = _TokenBucket(limits.tpm) if limits.tpm else None
         self._head = asyncio.Lock()
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiters: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._held = 0
         self._sent = 0
         self._last_cut = 0.0
+        self.accepted_at = 0.0
+        """When a request was last accepted (`time.monotonic()`)."""
 
     @property
     def state(self) -> LimiterState:
@@ -237,8 +251,9 @@ class Limiter:
             self._held += 1
         try:
             if self.pace.active or self._rpm or self._tokens:
+                behind = self._head.locked()
                 async with self._head:  # one waiter polls, however many wait
-                    lease.paced = await self.pace.wait()
+                    lease.paced = await self.pace.wait() or (behind and self.pace.active)
                     if self._rpm:
                         await self._rpm.acquire()
                     if self._tokens:
@@ -253,14 +268,13 @@ class Limiter:
 
     async def _queue(self) -> None:
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        self._waiters[waiter] = None
         try:
             await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
                 self._release()  # the slot came as the waiter left: hand it on
-            elif waiter in self._waiters:
-                self._waiters.remove(waiter)
+            self._waiters.pop(waiter, None)
             raise
 
     def _release(self) -> None:
@@ -269,7 +283,7 @@ class Limiter:
 
     def _wake(self) -> None:
         while self._waiters and self._held < int(self.concurrency.limit):
-            waiter = self._waiters.popleft()
+            waiter, _ = self._waiters.popitem(last=False)
             if not waiter.done():
                 self._held += 1
                 waiter.set_result(None)
@@ -280,6 +294,7 @@ class Limiter:
         if self._tokens and lease.used is not None:
             self._tokens.correct(lease.tokens - lease.used)
         if error is None:
+            self.accepted_at = now
             self.concurrency.succeeded(now, saturated=lease.saturated)
         elif isinstance(error, RateLimitError):
             lease.record[1] = 0.0

@@ -11,25 +11,22 @@ import asyncio
 import importlib
 import os
 import warnings
-from collections.abc import Mapping
+import weakref
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from catagent.errors import (
-    AccountError,
-    AttemptTimeout,
-    ConnectError,
-    ContextOverflowError,
-    GarbledError,
-    ModelError,
-    RateLimitError,
-    RequestError,
-    ServerError,
-)
-from catagent.models.client import Choice, Completion, Delta, ModelRequest, OnDelta, TokenLogprob
+from catagent.errors import AccountError, AttemptTimeout, ConnectError, GarbledError, ModelError
+from catagent.models.client import Choice, Completion, ModelRequest, OnDelta, TokenLogprob, told
 from catagent.models.redaction import redact
-from catagent.models.wire import overflow_limit, retry_after
+from catagent.models.refusals import error_of, retry_after
+from catagent.models.wire import StreamAssembler
 
 __all__ = ["LiteLLMLane"]
+
+_SECRET = ("key", "token", "secret", "password", "credential", "header")
+
+_open: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, int] = weakref.WeakKeyDictionary()
+"""How many lanes of an event loop are open: they share the library's connections."""
 
 
 def _load() -> Any:
@@ -50,112 +47,132 @@ class LiteLLMLane:
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         self._options = dict(options or {})
         self._litellm: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def complete(self, request: ModelRequest, on_delta: OnDelta | None = None) -> Completion:
         """Send `request` once; see `Client.complete`."""
-        if self._litellm is None:
-            self._litellm = await asyncio.to_thread(_load)
+        await self._enter()
         arguments: dict[str, Any] = {
-            "model": request.model,
-            "messages": list(request.messages),
             **self._options,
             **request.params,
+            "model": request.model,
+            "messages": list(request.messages),
             "num_retries": 0,
             "max_retries": 0,
+            "stream": False,
         }
+        arguments.pop("n", None)
         if request.n != 1:
             arguments["n"] = request.n
         try:
             if on_delta is None or request.n != 1:  # its streams keep one sample's end only
-                return _told(self._completion(await self._litellm.acompletion(**arguments)), on_delta)
+                return told(_completion(await self._litellm.acompletion(**arguments)), on_delta)
             arguments |= {"stream": True, "stream_options": {"include_usage": True}}
-            return await self._stream(await self._litellm.acompletion(**arguments), arguments, on_delta)
-        except (ModelError, asyncio.CancelledError):
+            return await _assembled(await self._litellm.acompletion(**arguments), on_delta)
+        except ModelError:
             raise
         except Exception as error:  # noqa: BLE001 - the library raises a class per provider and then some
             raise self._translated(error, request.model) from None
 
-    def _completion(self, response: Any) -> Completion:
-        choices = getattr(response, "choices", None)
-        if not choices:
-            raise GarbledError("the reply has no choices")
-        usage = getattr(response, "usage", None)
-        hidden = getattr(response, "_hidden_params", None) or {}
-        cost = hidden.get("response_cost")
-        return Completion(
-            tuple(_choice(c) for c in choices),
-            getattr(usage, "prompt_tokens", None),
-            getattr(usage, "completion_tokens", None),
-            float(cost) if isinstance(cost, int | float) and cost > 0 else None,
-        )
-
-    async def _stream(self, stream: Any, arguments: Mapping[str, Any], on_delta: OnDelta) -> Completion:
-        chunks = []
-        async for chunk in stream:
-            chunks.append(chunk)
-            for choice in chunk.choices:
-                if text := getattr(choice.delta, "content", None):
-                    on_delta(Delta(0, text))
-        if not chunks:
-            raise GarbledError("the stream has no choices")
-        return self._completion(self._litellm.stream_chunk_builder(chunks, messages=arguments["messages"]))
+    async def _enter(self) -> None:
+        if self._litellm is None:
+            self._litellm = await asyncio.to_thread(_load)
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            _open[self._loop] = _open.get(self._loop, 0) + 1
 
     def _translated(self, error: Exception, model: str) -> ModelError:
         """The library's error in our terms, without its advertisements and without secrets."""
         lib = self._litellm
-        raw_status = getattr(error, "status_code", None)
-        status = raw_status if isinstance(raw_status, int) else None
-        said = redact(" ".join(str(error).split()), *_secrets(self._options))[:400]
-        headers = getattr(error, "litellm_response_headers", None) or {}
-        text = f"{model}: {said}"
-        if isinstance(error, lib.RateLimitError):
-            if "quota" in said and "insufficient" in said:
-                return AccountError(text, status=status, model=model)
-            return RateLimitError(text, status=status, retry_after=retry_after(headers), model=model)
-        if isinstance(error, lib.ContextWindowExceededError):
-            return ContextOverflowError(text, limit=overflow_limit(said), status=status, model=model)
-        if isinstance(error, lib.exceptions.LiteLLMUnknownProvider) or "LLM Provider NOT provided" in said:
+        status = getattr(error, "status_code", None)
+        said = redact(" ".join(str(error).split()), *_secrets(self._options))
+        text = f"{model}: {said[:400]}"
+        unknown = getattr(lib.exceptions, "LiteLLMUnknownProvider", ())
+        if isinstance(error, unknown) or "LLM Provider NOT provided" in said:
             return AccountError(
                 f"no provider is known for the model {model!r}: write it as provider/model, "
                 "for example openai/gpt-5-mini",
                 status=404,
                 model=model,
             )
-        if isinstance(error, lib.AuthenticationError | lib.PermissionDeniedError | lib.NotFoundError):
-            return AccountError(text, status=status, model=model)
-        if status == 402 or isinstance(error, lib.exceptions.PaymentRequiredError):
-            return AccountError(text, status=402, model=model)
-        if isinstance(error, lib.Timeout):
-            return AttemptTimeout(text, status=status, model=model)
-        if isinstance(error, lib.BadRequestError | lib.UnprocessableEntityError):
-            return RequestError(text, status=status or 400, model=model)
-        if isinstance(error, lib.APIConnectionError | OSError):
-            return ConnectError(text, status=status, model=model)
-        if status is not None and status >= 500:
-            return ServerError(text, status=status, retry_after=retry_after(headers), model=model)
-        return GarbledError(text, status=status, model=model)
+        if not isinstance(status, int):
+            return GarbledError(text, model=model)
+        if isinstance(error, lib.Timeout) and status == 408:  # its own clock, not the provider's
+            return AttemptTimeout(text, model=model)
+        if any(type(e).__name__ in ("APIConnectionError", "ConnectError") for e in _causes(error)):
+            where = self._options.get("api_base") or "the provider"
+            return ConnectError(redact(f"cannot reach {where}: {text}"), model=model)
+        headers = getattr(error, "litellm_response_headers", None) or {}
+        # Some classes stand for a context overflow whatever the provider's words are.
+        evidence = said.replace("ContextWindowExceededError", "context window exceeded")
+        return error_of(status, text, evidence, wait=retry_after(headers), model=model)
 
     async def aclose(self) -> None:
-        """Close the library's pooled connections."""
-        if self._litellm is not None:
-            await self._litellm.close_litellm_async_clients()
+        """Close the library's connections of this event loop, if no other lane is open there."""
+        loop, self._loop = self._loop, None
+        if loop is None:
+            return
+        _open[loop] -= 1
+        if _open[loop] == 0 and loop is asyncio.get_running_loop():
+            await _close_clients(self._litellm.in_memory_llm_clients_cache, loop)
 
 
-def _told(completion: Completion, on_delta: OnDelta | None) -> Completion:
-    if on_delta is not None:
-        for index, choice in enumerate(completion.choices):
-            on_delta(Delta(index, choice.text or ""))
-    return completion
+async def _close_clients(cache: Any, loop: asyncio.AbstractEventLoop) -> None:
+    """Take what the library keeps for a loop out of its cache and close it.
+
+    Its own way of closing leaves closed clients in the cache, and closes those of other loops.
+    """
+    for key in [k for k in cache.cache_dict if str(k).endswith(f"-{id(loop)}")]:
+        client = cache.cache_dict.pop(key)
+        cache.ttl_dict.pop(key, None)
+        close = getattr(client, "aclose", None) or getattr(client, "close", None)
+        if close is not None and asyncio.iscoroutinefunction(close):
+            await close()
+
+
+async def _assembled(stream: Any, on_delta: OnDelta) -> Completion:
+    """The completion of a stream.
+
+    The library ends a stream that broke off as if it were whole, and counts tokens itself where the
+    provider does not: what the provider said is told apart here.
+    """
+    assembler = StreamAssembler(on_delta)
+    try:
+        async for chunk in stream:
+            assembler.add(chunk.model_dump(exclude={"usage"}))
+        if not (stream.received_finish_reason or stream.intermittent_finish_reason):
+            raise GarbledError("the stream broke off before its end, or was none")
+        counted = [usage for chunk in stream.chunks if (usage := getattr(chunk, "usage", None))]
+        if counted:
+            assembler.add({"usage": counted[-1].model_dump()})
+    finally:
+        await stream.aclose()
+    return assembler.completion()
+
+
+def _completion(response: Any) -> Completion:
+    choices = getattr(response, "choices", None)
+    if not choices:
+        raise GarbledError("the reply has no choices")
+    usage = getattr(response, "usage", None)
+    prompt = getattr(usage, "prompt_tokens", None) or None  # it says 0 where the provider says nothing
+    cost = (getattr(response, "_hidden_params", None) or {}).get("response_cost")
+    return Completion(
+        tuple(_choice(c) for c in choices),
+        prompt,
+        getattr(usage, "completion_tokens", None) if prompt else None,
+        float(cost) if isinstance(cost, int | float) and cost > 0 else None,
+    )
 
 
 def _choice(raw: Any) -> Choice:
     message = raw.message
     logprobs = getattr(getattr(raw, "logprobs", None), "content", None)
     return Choice(
-        message.content,
+        message.content or None,
         raw.finish_reason,
         tuple(_tool_call(c) for c in getattr(message, "tool_calls", None) or ()),
-        getattr(message, "reasoning_content", None),
+        getattr(message, "reasoning_content", None) or None,
         tuple(
             TokenLogprob(
                 t.token,
@@ -173,5 +190,15 @@ def _tool_call(call: Any) -> dict[str, Any]:
     return dict(call) if isinstance(call, dict) else call.model_dump(exclude_none=True)
 
 
-def _secrets(options: Mapping[str, Any]) -> list[str]:
-    return [v for k, v in options.items() if isinstance(v, str) and ("key" in k or "token" in k)]
+def _secrets(options: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in options.items():
+        if any(word in name.lower() for word in _SECRET):
+            yield from (str(v) for v in (value.values() if isinstance(value, Mapping) else (value,)))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

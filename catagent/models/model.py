@@ -130,8 +130,8 @@ class _Draw:
         self._results: list[Sample | None] = [None] * n
         self._keys: list[str] = []
         if model.journal is not None:
-            identity = model.endpoint.identity
-            self._keys = sample_keys(model.role, identity, messages, params, range(first, first + n))
+            identity, sent = model.endpoint.identity, {**model.endpoint.params, **params}
+            self._keys = sample_keys(model.role, identity, messages, sent, range(first, first + n))
 
     async def run(self) -> list[Sample]:
         missing = [i for i in range(len(self._results)) if not self._recall(i)]
@@ -143,7 +143,10 @@ class _Draw:
         journal = self._model.journal
         if journal is None or (kept := journal.get(self._keys[index])) is None:
             return False
-        sample = _thaw(kept)
+        try:
+            sample = _thaw(kept)
+        except (ValueError, KeyError, TypeError):
+            return False  # torn or of another version: owed again
         self._model.ledger.cached(self._model.role)
         if self._on_delta and sample.choice and sample.choice.text:
             self._on_delta(Delta(index, sample.choice.text))
@@ -220,7 +223,7 @@ class _Draw:
                 return
             error = (alone.error if alone else None) or error
             indices = indices[1:]
-        elif rank + 1 < len(self._model.endpoints):
+        if rank + 1 < len(self._model.endpoints):
             await self._fill(indices, rank + 1)
             return
         if isinstance(error, AccountError):

@@ -32,7 +32,9 @@ def _table() -> dict[str, dict[str, Any]]:
 
 def _entry(model: str) -> dict[str, Any]:
     table = _table()
-    return table.get(model) or table.get(model.partition("/")[2]) or {}
+    provider, _, name = model.partition("/")
+    bare = table.get(name, {})  # the table has some providers' models without the provider
+    return table.get(model) or (bare if bare.get("litellm_provider") == provider else {})
 
 
 def known_price(model: str) -> Price | None:

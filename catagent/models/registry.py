@@ -41,6 +41,7 @@ class Registry:
         self._note = note
         self._progress = progress
         self._auto: str | None = None
+        self._embedded_name: str | None = None
         self._endpoints: dict[Any, Endpoint] = {}
         self._clients: dict[Any, Client] = {}
         self._building = asyncio.Lock()
@@ -63,9 +64,21 @@ class Registry:
         async with self._building:  # two who ask at once must not get two limiters
             if model == "auto":
                 model = await self._settle_auto()
+            if self._is_embedded(model, "auto"):
+                model = f"embedded/{await self._best_embedded()}"
             if model not in self._endpoints:
                 self._endpoints[model] = await self._build(model)
             return self._endpoints[model]
+
+    def _is_embedded(self, model: str, name: str) -> bool:
+        provider, _, rest = model.partition("/")
+        config = self.config.providers.get(provider)
+        return rest == name and (config.api == "embedded" if config else provider == "embedded")
+
+    async def _best_embedded(self) -> str:
+        if self._embedded_name is None:
+            self._embedded_name = (await choose(progress=self._progress, note=self._say)).name
+        return self._embedded_name
 
     async def _build(self, model: str) -> Endpoint:
         provider, _, name = model.partition("/")
@@ -74,10 +87,12 @@ class Registry:
             hint = f"embedded/{near[0]}" if near else f"openai/{model}"
             raise ConfigError(f"the model {model!r} does not name a provider: write {hint!r}, for example")
         config = self.config.providers.get(provider)
+        if config is None and provider == "embedded":
+            config = ProviderConfig(api="embedded")
         if config is None:
             return self._wide(model, ProviderConfig(), "")
         if config.api == "embedded":
-            return await self._embedded(name, config)
+            return self._embedded(name, config)
         if config.api == "litellm":
             return self._wide(model, config, name)
         return await self._fast(model, provider, name, config)
@@ -85,6 +100,10 @@ class Registry:
     async def _fast(self, model: str, provider: str, name: str, config: ProviderConfig) -> Endpoint:
         if not config.base_url:
             raise ConfigError(f"{self.config.source}: the provider {provider!r} has no base_url")
+        if not config.base_url.startswith(("http://", "https://")):
+            raise ConfigError(
+                f"the base_url of {provider!r} is {config.base_url!r}: write it as http://host:port/v1"
+            )
         key = config.api_key.get_secret_value() if config.api_key else None
         account = hashlib.sha256((key or "").encode()).hexdigest()[:12]
         client_key = (provider, config.base_url, account)
@@ -139,9 +158,7 @@ class Registry:
             params={**config.params, **known.params},
         )
 
-    async def _embedded(self, name: str, config: ProviderConfig) -> Endpoint:
-        if name == "auto":
-            name = (await choose(progress=self._progress, note=self._say)).name
+    def _embedded(self, name: str, config: ProviderConfig) -> Endpoint:
         entry = CATALOGUE.get(name)
         if entry is None:
             near = difflib.get_close_matches(name, CATALOGUE, 1)
@@ -181,13 +198,12 @@ class Registry:
                     self._say(f"using {model}, which is running at {server.base_url}")
                     return model
             else:
-                endpoint = await self._embedded("auto", self.config.providers["embedded"])
-                self._endpoints[endpoint.name] = endpoint
+                model = f"embedded/{await self._best_embedded()}"
                 self._say(
-                    f"using the small model {endpoint.name} inside this process: it shows how catagent "
+                    f"using the small model {model} inside this process: it shows how catagent "
                     "works and is often wrong; name a better one with --model or in providers.yaml"
                 )
-                return endpoint.name
+                return model
         raise ConfigError(f"{self.config.source}: no line of `auto` applies; name a model for the sampler")
 
     async def _at_custom_base(self, model: str) -> str:

@@ -2,11 +2,13 @@
 
 Policies for `tenacity`. A transient failure spends the retry budget; a refusal for the rate limit
 (429) spends none, since a storm of them says nothing about the request, and is bounded by patience.
+Time in the limiter's queue is nobody's failure: it never counts.
 """
 
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,7 +25,12 @@ OnWait = Callable[[ModelError, int, float], None]
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """`attempts` for transient failures, the first included; `patience` in seconds for refusals."""
+    """How long to go on.
+
+    `attempts` for transient failures, the first included. `patience` in seconds for refusals: what one
+    request may spend in waits between attempts, and how long an endpoint may accept nothing at all. A
+    provider that asks for a longer wait has refused for good.
+    """
 
     attempts: int = 4
     patience: float = 900.0
@@ -33,16 +40,23 @@ class RetryPolicy:
 class _Stop:
     """Out of attempts, or out of patience. Called once for each failed attempt."""
 
-    def __init__(self, policy: RetryPolicy) -> None:
+    def __init__(self, policy: RetryPolicy, accepted_at: Callable[[], float]) -> None:
         self._policy = policy
+        self._accepted_at = accepted_at
+        self._refused_at: float | None = None
         self._spent = 0
 
     def __call__(self, state: RetryCallState) -> bool:
         error = _error(state)
-        if isinstance(error, RateLimitError):
-            return (state.seconds_since_start or 0.0) + (error.retry_after or 0.0) > self._policy.patience
-        self._spent += 1
-        return self._spent >= self._policy.attempts
+        wait = (error.retry_after if error else None) or 0.0
+        if not isinstance(error, RateLimitError):
+            self._spent += 1
+            return self._spent >= self._policy.attempts or wait > self._policy.patience
+        now = time.monotonic()
+        if self._refused_at is None:
+            self._refused_at = now
+        refusing = now - max(self._refused_at, self._accepted_at())
+        return max(state.idle_for, refusing) + wait > self._policy.patience
 
 
 class _Wait:
@@ -65,8 +79,13 @@ def _error(state: RetryCallState) -> ModelError | None:
     return failure if isinstance(failure, TransientError | RateLimitError) else None
 
 
-def retrying(policy: RetryPolicy, on_wait: OnWait | None = None) -> AsyncRetrying:
-    """The retry loop for one request; the last error is raised as it came."""
+def retrying(
+    policy: RetryPolicy, on_wait: OnWait | None = None, accepted_at: Callable[[], float] = lambda: 0.0
+) -> AsyncRetrying:
+    """The retry loop for one request; the last error is raised as it came.
+
+    `accepted_at` says when (`time.monotonic()`) the endpoint last accepted any request.
+    """
 
     def before_sleep(state: RetryCallState) -> None:
         error = _error(state)
@@ -74,7 +93,7 @@ def retrying(policy: RetryPolicy, on_wait: OnWait | None = None) -> AsyncRetryin
             on_wait(error, state.attempt_number, state.upcoming_sleep)
 
     return AsyncRetrying(
-        stop=_Stop(policy),
+        stop=_Stop(policy, accepted_at),
         wait=_Wait(policy),
         retry=retry_if_exception_type((TransientError, RateLimitError)),
         before_sleep=before_sleep,

@@ -6,50 +6,34 @@ the protocol's shape is a `GarbledError`, which the request path retries.
 
 from __future__ import annotations
 
-import email.utils
-import re
-import time
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from catagent.errors import (
-    AccountError,
-    ContextOverflowError,
-    GarbledError,
-    ModelError,
-    RateLimitError,
-    RequestError,
-    ServerError,
-)
+from catagent.errors import GarbledError, RequestError
 from catagent.models.client import Choice, Completion, Delta, ModelRequest, OnDelta, TokenLogprob
+from catagent.models.refusals import error_of, short
 
-__all__ = ["StreamAssembler", "encode", "overflow_limit", "parse", "refusal", "retry_after"]
+__all__ = ["StreamAssembler", "encode", "parse"]
 
-_ACCOUNT_STATUSES = frozenset({401, 402, 403, 404})
-_EXHAUSTED = re.compile(r"insufficient_quota|exceeded your current quota|billing|credit balance", re.I)
-_OVERFLOW = re.compile(
-    r"context.{0,20}(length|window|size)|exceed_context_size|maximum.{0,20}tokens"
-    r"|prompt is too long|too many tokens",
-    re.I | re.S,
-)
-_LIMIT = re.compile(
-    r"(?:maximum context length is|context (?:size|window|length)[^\d]{0,20}|max_model_len[^\d]{0,10}"
-    r"|\"?n_ctx\"?\D{1,3}|> )(\d{3,8})",
-    re.I,
-)
+_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)  # of JSON that has another shape
 
 
 def encode(request: ModelRequest, *, stream: bool = False) -> bytes:
-    """The JSON body of a request."""
-    body: dict[str, Any] = {"model": request.model, "messages": list(request.messages), **request.params}
+    """The JSON body of a request. Raises `RequestError` for what JSON cannot hold."""
+    body: dict[str, Any] = {**request.params, "model": request.model, "messages": list(request.messages)}
+    body.pop("n", None)  # how many samples a request asks for, and how they come, is not a parameter
+    body.pop("stream", None)
     if request.n != 1:
         body["n"] = request.n
     if stream:
         body["stream"] = True
         body.setdefault("stream_options", {"include_usage": True})
-    return orjson.dumps(body)
+    try:
+        return orjson.dumps(body)
+    except TypeError as error:  # lone surrogates, integers of more than 64 bits, objects
+        raise RequestError(f"the request cannot be written as JSON: {error}", model=request.model) from None
 
 
 def parse(raw: bytes) -> Completion:
@@ -68,48 +52,104 @@ def parse(raw: bytes) -> Completion:
         raise GarbledError("the reply has no choices")
     try:
         return _completion([_choice(c) for c in choices], body.get("usage"))
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except _UNREADABLE:
         raise GarbledError(f"the reply is not a chat completion: {_excerpt(raw)}") from None
 
 
 def _choice(raw: Mapping[str, Any]) -> Choice:
     message = raw["message"]
-    text = message.get("content")
-    if isinstance(text, list):
-        text = "".join(part.get("text", "") for part in text)
-    if text is not None and not isinstance(text, str):
+    calls = message.get("tool_calls") or ()
+    if not all(isinstance(call, dict) for call in calls):
         raise TypeError
-    logprobs = raw.get("logprobs")
     return Choice(
-        text,
-        raw.get("finish_reason"),
-        tuple(message.get("tool_calls") or ()),
-        message.get("reasoning_content") or message.get("reasoning"),
-        _logprobs(logprobs["content"]) if logprobs and logprobs.get("content") else None,
+        _text(message.get("content")),
+        _string(raw.get("finish_reason")),
+        tuple(calls),
+        _string(message.get("reasoning_content") or message.get("reasoning")),
+        _logprobs(raw.get("logprobs")) or None,
     )
 
 
-def _logprobs(content: list[dict[str, Any]]) -> tuple[TokenLogprob, ...]:
+def _string(value: Any) -> str | None:
+    """A string or nothing; what is empty is nothing."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError
+    return value or None
+
+
+def _text(content: Any) -> str | None:
+    """The text of a message's content, which may come in parts."""
+    if isinstance(content, list):
+        content = "".join(_string(part.get("text")) or "" for part in content)
+    return _string(content)
+
+
+def _logprobs(raw: Any) -> tuple[TokenLogprob, ...]:
+    content = raw.get("content") if raw else None
     return tuple(
         TokenLogprob(
-            t["token"],
+            _string(t["token"]) or "",
             float(t["logprob"]),
-            tuple((top["token"], float(top["logprob"])) for top in t.get("top_logprobs") or ()),
+            tuple(
+                (_string(top["token"]) or "", float(top["logprob"])) for top in t.get("top_logprobs") or ()
+            ),
         )
-        for t in content
+        for t in content or ()
     )
 
 
 def _completion(choices: list[Choice], usage: Any) -> Completion:
     usage = usage if isinstance(usage, dict) else {}
-    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     if completion is not None and len(choices) > 1:
         # llama.cpp counts the tokens of one choice only; where the tokens are listed, count them.
         completion = max(completion, sum(len(c.logprobs) for c in choices if c.logprobs))
     cost = usage.get("cost")
-    return Completion(
-        tuple(choices), prompt, completion, float(cost) if isinstance(cost, int | float) else None
-    )
+    priced = isinstance(cost, int | float) and not isinstance(cost, bool) and cost >= 0
+    return Completion(tuple(choices), prompt, completion, float(cost) if priced else None)
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+class _Part:
+    """One choice of a stream, as far as it has come."""
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.reasoning: list[str] = []
+        self.calls: list[dict[str, Any]] = []
+        self.logprobs: list[TokenLogprob] = []
+        self.finish_reason: str | None = None
+        self._places: dict[int, dict[str, Any]] = {}
+
+    def add_call(self, piece: Mapping[str, Any]) -> None:
+        """A piece of a tool call: told apart by index, where there is none by id."""
+        function = piece.get("function") or {}
+        index, name = piece.get("index"), piece.get("id")
+        if index is not None:
+            call = self._places.get(index)
+        else:
+            call = self.calls[-1] if self.calls and name in (None, "", self.calls[-1].get("id")) else None
+        if call is None:
+            call = {"type": "function", "function": {"name": "", "arguments": ""}}
+            self.calls.append(call)
+            if index is not None:
+                self._places[index] = call
+        if name:
+            call["id"] = name
+        call["function"]["name"] += function.get("name") or ""
+        call["function"]["arguments"] += function.get("arguments") or ""
+
+    def choice(self) -> Choice:
+        return Choice(
+            "".join(self.text) or None,
+            self.finish_reason,
+            tuple(self.calls),
+            "".join(self.reasoning) or None,
+            tuple(self.logprobs) or None,
+        )
 
 
 class StreamAssembler:
@@ -117,7 +157,7 @@ class StreamAssembler:
 
     def __init__(self, on_delta: OnDelta) -> None:
         self._on_delta = on_delta
-        self._parts: dict[int, dict[str, Any]] = {}
+        self._parts: dict[int, _Part] = {}
         self._usage: Any = None
         self.done = False
 
@@ -131,103 +171,44 @@ class StreamAssembler:
             return
         try:
             chunk = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            raise GarbledError(f"a piece of the stream cannot be read: {_excerpt(data)}") from None
+        self.add(chunk)
+
+    def add(self, chunk: Any) -> None:
+        """Take one chunk. Raises as `feed` does."""
+        try:
             _raise_embedded_error(chunk)
             self._usage = chunk.get("usage") or self._usage
-            for choice in chunk.get("choices") or ():
-                self._merge(choice)
-        except ModelError:
-            raise
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError):
-            raise GarbledError(f"a piece of the stream cannot be read: {_excerpt(data)}") from None
+            deltas = [self._merge(choice) for choice in chunk.get("choices") or ()]
+        except _UNREADABLE:
+            raise GarbledError(f"a piece of the stream cannot be read: {short(chunk)}") from None
+        for delta in deltas:
+            if delta.text:
+                self._on_delta(delta)
 
-    def _merge(self, raw: dict[str, Any]) -> None:
-        index = raw.get("index", 0)
-        part = self._parts.setdefault(
-            index, {"text": [], "reasoning": [], "tools": {}, "logprobs": [], "finish_reason": None}
-        )
+    def _merge(self, raw: Mapping[str, Any]) -> Delta:
+        index = raw.get("index") or 0
+        if not isinstance(index, int) or index < 0:
+            raise TypeError
+        part = self._parts.setdefault(index, _Part())
         delta = raw.get("delta") or {}
-        if text := delta.get("content"):
-            part["text"].append(text)
-            self._on_delta(Delta(index, text))
-        if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
-            part["reasoning"].append(reasoning)
-        for call in delta.get("tool_calls") or ():
-            _merge_tool_call(part["tools"], call)
-        logprobs = raw.get("logprobs")
-        if logprobs and logprobs.get("content"):
-            part["logprobs"].extend(_logprobs(logprobs["content"]))
-        part["finish_reason"] = raw.get("finish_reason") or part["finish_reason"]
+        text = _text(delta.get("content")) or ""
+        part.text.append(text)
+        part.reasoning.append(_string(delta.get("reasoning_content") or delta.get("reasoning")) or "")
+        for piece in delta.get("tool_calls") or ():
+            part.add_call(piece)
+        part.logprobs.extend(_logprobs(raw.get("logprobs")))
+        part.finish_reason = _string(raw.get("finish_reason")) or part.finish_reason
+        return Delta(index, text)
 
     def completion(self) -> Completion:
         """The whole, once the stream has ended. Raises `GarbledError` when it broke off before."""
-        finished = all(p["finish_reason"] for p in self._parts.values())
         if not self._parts:
             raise GarbledError("the stream has no choices")
-        if not (self.done or finished):
+        if not (self.done or all(p.finish_reason for p in self._parts.values())):
             raise GarbledError("the stream broke off before its end")
-        choices = [
-            Choice(
-                "".join(p["text"]) or None,
-                p["finish_reason"],
-                tuple(p["tools"][i] for i in sorted(p["tools"])),
-                "".join(p["reasoning"]) or None,
-                tuple(p["logprobs"]) or None,
-            )
-            for _, p in sorted(self._parts.items())
-        ]
-        return _completion(choices, self._usage)
-
-
-def _merge_tool_call(calls: dict[int, dict[str, Any]], piece: dict[str, Any]) -> None:
-    call = calls.setdefault(
-        piece.get("index", 0), {"type": "function", "function": {"name": "", "arguments": ""}}
-    )
-    if piece.get("id"):
-        call["id"] = piece["id"]
-    function = piece.get("function") or {}
-    call["function"]["name"] += function.get("name") or ""
-    call["function"]["arguments"] += function.get("arguments") or ""
-
-
-def refusal(status: int, raw: bytes, headers: Mapping[str, str], *, model: str, where: str) -> ModelError:
-    """The error that a reply with another status than 200 stands for, in the provider's own words."""
-    said = _said(raw)
-    code = f"{where} answered {status}"
-    text = f"{code}: {said}" if said else code
-    wait = retry_after(headers)
-    if status == 429 and _EXHAUSTED.search(said):
-        return AccountError(text, status=status, model=model)
-    if status == 429:
-        return RateLimitError(text, status=status, retry_after=wait, model=model)
-    if status in _ACCOUNT_STATUSES:
-        return AccountError(text, status=status, model=model)
-    if status >= 500 or status in (408, 409, 425):
-        return ServerError(text, status=status, retry_after=wait, model=model)
-    decoded = raw[:4000].decode(errors="replace")
-    if _OVERFLOW.search(decoded):
-        return ContextOverflowError(text, limit=overflow_limit(decoded), status=status, model=model)
-    return RequestError(text, status=status, model=model)
-
-
-def overflow_limit(text: str) -> int | None:
-    """The context window in tokens that a refusal names, if it does."""
-    found = _LIMIT.search(text)
-    return int(found[1]) if found else None
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The wait in seconds that the provider asks for, in whichever of the three forms."""
-    try:
-        if milliseconds := headers.get("retry-after-ms"):
-            return max(0.0, float(milliseconds) / 1000)
-        value = headers.get("retry-after")
-        if value is None:
-            return None
-        if re.fullmatch(r"\s*[\d.]+\s*", value):
-            return float(value)
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return None
+        return _completion([p.choice() for _, p in sorted(self._parts.items())], self._usage)
 
 
 def _raise_embedded_error(body: Any) -> None:
@@ -235,34 +216,11 @@ def _raise_embedded_error(body: Any) -> None:
     error = body.get("error")
     if not error:
         return
-    said = error.get("message") if isinstance(error, dict) else error
-    code = error.get("code") if isinstance(error, dict) else None
-    if code == 429:
-        raise RateLimitError(f"the reply carries an error: {_short(said)}", status=429)
-    raise ServerError(
-        f"the reply carries an error: {_short(said)}", status=code if isinstance(code, int) else None
-    )
-
-
-def _said(raw: bytes) -> str:
-    """The sentence in an error body, whatever shape it has."""
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return "" if raw.lstrip()[:1] == b"<" else _excerpt(raw)
-    if isinstance(body, list) and body:
-        body = body[0]
-    error = body.get("error", body) if isinstance(body, dict) else body
-    if isinstance(error, dict):
-        said = error.get("message") or error.get("detail") or error.get("msg") or ""
-        code = error.get("code")
-        return _short(f"{said} ({code})" if isinstance(code, str) and code not in str(said) else said)
-    return _short(error)
+    said, code = (error.get("message"), error.get("code")) if isinstance(error, dict) else (error, None)
+    status = code if isinstance(code, int) and 400 <= code < 600 else None
+    text = f"the reply carries an error: {short(said)}"
+    raise error_of(status, text, f"{text} {short(code)}", wait=None, model=None)
 
 
 def _excerpt(raw: bytes) -> str:
-    return _short(raw[:400].decode(errors="replace"))
-
-
-def _short(text: Any) -> str:
-    return " ".join(str(text).split())[:300]
+    return short(raw[:400].decode(errors="replace"))
