@@ -6,6 +6,7 @@ arithmetic and what remains is `None`; in a worker a `Leaves` backed by SymPy de
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -156,13 +157,15 @@ def _pairwise(a: Sequence[Node], b: Sequence[Node], leaves: Leaves) -> bool | No
 
 
 def _unordered(a: Sequence[Node], b: Sequence[Node], leaves: Leaves, *, sets: bool) -> bool | None:
-    """Equality up to order; for sets also up to repetition."""
+    """Equality up to order, for sets also up to repetition; equal spellings cancel at once."""
     if sets:
         a, b = _distinct(a, leaves), _distinct(b, leaves)
     if len(a) != len(b):
         return False
-    if len(a) > 200:
-        return _pairwise(a, b, leaves)
+    common = Counter(a) & Counter(b)
+    a, b = list((Counter(a) - common).elements()), list((Counter(b) - common).elements())
+    if len(a) > leaves.most_items:
+        return None
     left = list(range(len(b)))
     doubt = False
     for index, x in enumerate(a):
@@ -180,8 +183,11 @@ def _unordered(a: Sequence[Node], b: Sequence[Node], leaves: Leaves, *, sets: bo
 
 
 def _distinct(items: Sequence[Node], leaves: Leaves) -> list[Node]:
+    unique = list(dict.fromkeys(items))
+    if len(unique) > leaves.most_items:
+        return unique
     kept: list[Node] = []
-    for item in items[:200]:
+    for item in unique:
         if not any(compare(item, other, leaves) for other in kept):
             kept.append(item)
     return kept

@@ -28,7 +28,10 @@ def exact(node: Node) -> Fraction:
         assert isinstance(found, Fraction)
         return found
     if kind == "add":
-        return sum(map(exact, node[1]), Fraction(0))
+        total = Fraction(0)
+        for term in node[1]:
+            total = _bounded(total + exact(term))
+        return total
     if kind == "mul":
         product = Fraction(1)
         for factor in node[1]:

@@ -13,6 +13,9 @@ __all__ = ["Leaves"]
 class Leaves:
     """Decides what has no parts. This one is cheap and often says `None`."""
 
+    most_items = 40
+    """Items of a list without order that are compared each with each."""
+
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
 

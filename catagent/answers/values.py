@@ -275,7 +275,7 @@ def _big(node: Node, at: Mapping[str, complex]) -> Approx:
         raise Unknown
     (first, _), (last, _) = _value(start, at), _value(high, at)
     begin, end = round(first.real), round(last.real)
-    if first != begin or last != end or end - begin > 500:
+    if first != begin or last != end or end - begin > _most_terms(body):
         raise Unknown
     if index == "i":
         body = _renamed(body)
@@ -287,6 +287,18 @@ def _big(node: Node, at: Mapping[str, complex]) -> Approx:
         else:
             total, error = total * v, abs(total) * e + abs(v) * error + abs(total * v) * _EPS
     return total, error
+
+
+def _most_terms(body: Node) -> int:
+    """How many terms of a sum may be added up here; sums in sums multiply, so they get fewer."""
+    nested, size = _sums(body)
+    return min(500, 10_000 // size) if not nested else min(20, 1_000 // size) if nested == 1 else -1
+
+
+def _sums(node: Node) -> tuple[int, int]:
+    """How many sums a tree holds, and how many nodes."""
+    found = [_sums(part) for part in parts(node)]
+    return (node[0] == "big") + sum(n for n, _ in found), 1 + sum(n for _, n in found)
 
 
 def _renamed(node: Node) -> Node:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from catagent.answers import aequivalent, cluster, equivalent
+from catagent.answers.equivalence import cheap
 from catagent.answers.pool import Pool, shared
 from catagent.answers.rules import DEFAULT_RULES
 
@@ -48,6 +49,25 @@ def test_hostile_answers_are_bounded_and_the_next_pair_is_answered(text: str) ->
     assert time.process_time() - begin < 1.0, "the caller's own process worked too long"
     assert equivalent(*HARD, timeout=10) is True
     assert not (ROOT / "hacked").exists()
+
+
+EXPENSIVE = [
+    (r"\sum_{a=1}^{500}\sum_{b=1}^{500}\sum_{c=1}^{500} abc", "5"),
+    (r"\sum_{a=1}^{500}(" + "+".join(["x^a"] * 200) + ")", "5"),
+    (",".join(map(str, range(400))), ",".join(map(str, range(399, -1, -1)))),
+    (r"\{" + ",".join(f"x_{i}" for i in range(200)) + r"\}",
+     r"\{" + ",".join(f"y_{i}" for i in range(200)) + r"\}"),
+    ("+".join(f"{i}x^{{{i % 40}}}" for i in range(200)) + "=0",
+     "+".join(f"{i}x^{{{i % 41}}}" for i in range(200)) + "=0"),
+    ("*".join(["(2^{50000})"] * 100), "5"), ("2^{99999}+" * 150 + "1", "7"), (r"\pm 1," * 200 + "1", "5"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("a", "b"), EXPENSIVE, ids=range(len(EXPENSIVE)))
+def test_nothing_in_the_callers_process_takes_long(a: str, b: str) -> None:
+    begin = time.process_time()
+    cheap(a, b)
+    assert time.process_time() - begin < 1.0
 
 
 def test_a_timeout_is_none_and_not_false() -> None:
