@@ -1,4 +1,4 @@
-"""Time that passes only when nobody has anything to do: minutes of waiting take milliseconds, always the same."""
+"""Time that passes only when nobody has anything to do: minutes of waiting are over at once."""
 
 from __future__ import annotations
 
