@@ -206,6 +206,8 @@ class Rubric(Message):
         if isinstance(given, Rubric):
             return given
         criteria = tuple(_criterion(i, one) for i, one in enumerate(given, 1))
+        if empty := [c.id for c in criteria if not c.text.strip()]:
+            raise ValueError(f"criterion {empty[0]} of the rubric has no text")
         if len({c.id for c in criteria}) < len(criteria):
             raise ValueError("two criteria of the rubric have the same id")
         return cls(criteria=criteria, source="given")
@@ -216,9 +218,7 @@ def _criterion(number: int, one: str | Criterion | Mapping[str, Any]) -> Criteri
         return one
     if isinstance(one, str):
         return Criterion(id=f"c{number}", text=one)
-    text = one.get("text") or one.get("criterion")
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"criterion {number} of the rubric has no text")
+    text = one.get("text") or one.get("criterion") or ""
     weight = one.get("weight", one.get("points", 1.0))
     return Criterion(id=str(one.get("id") or f"c{number}"), text=text, weight=weight)
 

@@ -8,7 +8,7 @@ import unicodedata
 __all__ = ["cited"]
 
 _NONE = frozenset(
-    {"", "none", "na", "n a", "null", "empty", "no quote", "not applicable", "missing", "nothing"}
+    {"", "none", "na", "n/a", "n a", "null", "empty", "no quote", "not applicable", "missing", "nothing"}
 )
 _GAP = re.compile(r"\s*(?:\[\s*(?:\.\.\.|…)\s*\]|\(\s*(?:\.\.\.|…)\s*\)|\.\.\.|…)\s*")
 _MARK = re.compile(r"[^\w%$€£+<>=/°.-]+")
@@ -24,12 +24,12 @@ def cited(quote: str | None, response: str) -> bool | None:
     pieces = [piece for piece in pieces if piece]
     if not pieces or " ".join(pieces) in _NONE:
         return None
-    text, at = _bare(response), 0
+    text, at = f" {_bare(response)} ", 0
     for piece in pieces:
-        found = text.find(piece, at)
+        found = text.find(f" {piece} ", at)
         if found < 0:
             return False
-        at = found + len(piece)
+        at = found + len(piece) + 1
     return True
 
 

@@ -36,6 +36,9 @@ _ID = ("id", "criterion_id", "criterion", "number")
 _YES = r"yes|y|met|true|satisfied|pass(?:es|ed)?|fulfilled|1"
 _NO = r"no|n|(?:not|un)[\s-]?(?:met|satisfied|fulfilled)|false|fail(?:s|ed)?|does\s+not\s+meet|0"
 _WORD = re.compile(rf"[\W_]*(?:(?P<no>{_NO})|(?P<yes>{_YES}))(?![\w'’])", re.I)
+_SPELT = r"yes|no|(?:not |un)?met|true|false"
+_ALONE = re.compile(rf"[\W_]{{0,12}}(?:{_SPELT})[\W_]{{0,12}}", re.I)
+_OPENING = re.compile(rf"[\W_]{{0,12}}({_SPELT})[*_]{{0,3}}\s{{0,3}}[,.:;–—-]", re.I)
 _HEDGED = re.compile(
     r"partial|partly|somewhat|unclear|unsure|cannot|maybe|both|yes\s*(?:/|\||or)\s*no|no\s*(?:/|\||or)\s*yes",
     re.I,
@@ -215,11 +218,9 @@ def _from_prose(text: str) -> Reading:
     said = [s.strip() for s in _SAID.findall(text)]
     lines = [line for line in text.splitlines() if line.strip()]
     if not said and lines:
-        alone = [line for line in (lines[-1], lines[0]) if _side(line) is not None and len(line.split()) <= 3]
-        opening = _WORD.match(lines[0])
-        said = alone[:1] or (
-            [opening[0]] if opening and re.match(r"\s*[,.:;–—-]", lines[0][opening.end() :]) else []
-        )
+        alone = [line for line in (lines[-1], lines[0]) if _ALONE.fullmatch(line)]
+        opening = _OPENING.match(lines[0])
+        said = alone[:1] or ([opening[1]] if opening else [])
     if not said:
         return Reading(None, problem=f"the reply has no verdict: {text[:80]!r}")
     readings = [Reading(_side(s), " ".join(text.split())[:600]) for s in said]
@@ -270,16 +271,14 @@ def probability_met(logprobs: Sequence[TokenLogprob] | None) -> float | None:
 
 
 def _share(token: TokenLogprob) -> float:
-    options = dict(token.top) or {}
+    options = dict(token.top)
     options.setdefault(token.token, token.logprob)
     mass = {True: 0.0, False: 0.0}
     for word, logprob in options.items():
         if side := _SIDE.fullmatch(word):
             mass[side["yes"] is not None] += math.exp(min(0.0, logprob))
-    sampled = _SIDE.fullmatch(token.token)
-    assert sampled is not None
-    own = sampled["yes"] is not None
-    if len(options) == 1:
-        mass[not own] = 1.0 - mass[own]  # no alternatives listed: what is not this word counts as the other
+    for side in (True, False):
+        if mass[side] == 0.0:  # not listed: it can have no more than what the listed ones leave
+            mass[side] = max(0.0, 1.0 - sum(math.exp(min(0.0, p)) for p in options.values()))
     total = mass[True] + mass[False]
     return min(1.0, mass[True] / total) if total > 0 else 0.5
