@@ -81,6 +81,7 @@ _SPACED_THOUSANDS = re.compile(r"(?<![\d.,/^_}])(\d{1,3})((?: \d{3})+)(?![\d,/])
 _SPACES = re.compile(r"\\[,;:!> ]|~|\s+")
 _DELIMITERS = re.compile(r"\\[()\[\]]|(?<!\\)\$\$?")
 _LONE_DOLLAR = re.compile(r"(?<!\\)\$(?=\s?[\d.])")
+_LEADING_RELATION = re.compile(r"^(?:=|\\approx|\\sim|~|≈)\s*(?=\S)")
 _ROW_BREAK = "\ue000"
 
 
@@ -147,7 +148,7 @@ def clean(text: str) -> str:
     text = _SPACES.sub(" ", text)
     text = _SPACED_THOUSANDS.sub(lambda m: m[1] + m[2].replace(" ", ""), text)
     text = text.replace("**", "^").replace(_ROW_BREAK, "\\\\")
-    text = text.strip()
+    text = _LEADING_RELATION.sub("", text.strip())
     while text and text[-1] in ".,;:" and not text.endswith("\\,"):
         text = text[:-1].rstrip()
     return text

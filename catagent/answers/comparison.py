@@ -12,9 +12,9 @@ from fractions import Fraction
 
 from .leaves import Leaves
 from .numbers import same_up_to_scale
-from .reader import Node, negated, times
+from .reader import Node, times
 from .regions import EVERYTHING, region_of, same_region
-from .shapes import SETTISH, chain, is_list, is_relation, spread, tidy, unassigned, unnamed_items
+from .shapes import SETTISH, chain, difference, is_list, is_relation, spread, tidy, unassigned, unnamed_items
 from .texts import choice_of, number_word, same_words
 from .units import lookup
 from .values import free_symbols, parts
@@ -220,6 +220,7 @@ def _sets(a: Node, b: Node, leaves: Leaves) -> bool | None:
             return compare(one[1][0], other, leaves) if leaves.rules.sets_as_lists else False
     if {a[0], b[0]} <= {"set", "paren"} or {a[0], b[0]} <= {"set", "brack"}:
         return False
+    a, b = _as_interval(a, b), _as_interval(b, a)
     if a[0] == b[0] == "interval":
         if a[3:] != b[3:]:
             return False
@@ -234,6 +235,13 @@ def _sets(a: Node, b: Node, leaves: Leaves) -> bool | None:
     if region_a is None and region_b is None:
         return None
     return False
+
+
+def _as_interval(node: Node, other: Node) -> Node:
+    """A pair in brackets beside an interval is an interval."""
+    if node[0] in _ORDERED and other[0] == "interval" and len(node[1]) == 2:
+        return ("interval", *node[1], node[0] == "paren", node[0] == "paren")
+    return node
 
 
 def _operands(node: Node, kind: str) -> list[Node]:
@@ -336,14 +344,6 @@ def _relation_with_other(a: Node, b: Node, leaves: Leaves) -> bool | None:
     return same_region(found, target, lambda x, y: compare(x, y, leaves))
 
 
-def _difference(relation: Node) -> Node:
-    left: Node = relation[2][0]
-    right: Node = relation[2][1]
-    if right == ("num", Fraction(0)):
-        return left
-    return ("add", (left, negated(right)))
-
-
 def _two_relations(a: Node, b: Node, leaves: Leaves) -> bool | None:
     if a[1] == b[1]:
         verdict = _pairwise(a[2], b[2], leaves)
@@ -361,7 +361,7 @@ def _two_relations(a: Node, b: Node, leaves: Leaves) -> bool | None:
     if operator_a not in _FLIPPED or operator_b not in _FLIPPED:
         return False
     strictness_differs = (operator_a in ("<", ">")) != (operator_b in ("<", ">"))
-    ratio = same_up_to_scale(_difference(a), _difference(b))
+    ratio = same_up_to_scale(difference(a), difference(b))
     if ratio is not None and not isinstance(ratio, bool) and abs(ratio.imag) <= 1e-9 * abs(ratio):
         same_way = (operator_a == operator_b) or strictness_differs
         if strictness_differs:
@@ -388,7 +388,7 @@ def _chains(a: Node, b: Node, leaves: Leaves) -> bool | None:
 
 
 def _equations(a: Node, b: Node, leaves: Leaves) -> bool | None:
-    left, right = _difference(a), _difference(b)
+    left, right = difference(a), difference(b)
     ratio = same_up_to_scale(left, right)
     if ratio is not None and not isinstance(ratio, bool):
         return True

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from .lexing import MINUS, Node, negated
 from .values import free_symbols
 
 __all__ = [
     "SETTISH",
     "chain",
+    "difference",
     "is_list",
     "is_name",
     "is_relation",
@@ -199,3 +202,12 @@ def is_relation(node: Node) -> bool:
 def is_list(node: Node) -> bool:
     """Whether a tree is a list, a tuple or items in square brackets."""
     return node[0] in ("list", "paren", "brack")
+
+
+def difference(relation: Node) -> Node:
+    """Left side minus right side of an equation or inequality."""
+    left: Node = relation[2][0]
+    right: Node = relation[2][1]
+    if right == ("num", Fraction(0)):
+        return left
+    return ("add", (left, negated(right)))
