@@ -137,7 +137,7 @@ class FastLane:
         """What goes wrong with the connection, in our terms."""
         try:
             yield
-        except aiohttp.InvalidURL:
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
             raise AccountError(
                 f"{self._name} cannot be asked at {self._base!r}: write its base URL as https://host/v1"
             ) from None

@@ -62,6 +62,8 @@ class LiteLLMLane:
             "stream": False,
         }
         arguments.pop("n", None)
+        if "tools" in arguments:
+            arguments["_skip_mcp_handler"] = True  # tools are the caller's; looking into them needs an extra
         if request.n != 1:
             arguments["n"] = request.n
         try:
@@ -99,7 +101,7 @@ class LiteLLMLane:
             return GarbledError(text, model=model)
         if isinstance(error, lib.Timeout) and status == 408:  # its own clock, not the provider's
             return AttemptTimeout(text, model=model)
-        if any(type(e).__name__ in ("APIConnectionError", "ConnectError") for e in _causes(error)):
+        if any(isinstance(e, OSError) or _is_openais(e, "APIConnectionError") for e in _causes(error)):
             where = self._options.get("api_base") or "the provider"
             return ConnectError(redact(f"cannot reach {where}: {text}"), model=model)
         headers = getattr(error, "litellm_response_headers", None) or {}
@@ -194,6 +196,10 @@ def _secrets(options: Mapping[str, Any]) -> Iterator[str]:
     for name, value in options.items():
         if any(word in name.lower() for word in _SECRET):
             yield from (str(v) for v in (value.values() if isinstance(value, Mapping) else (value,)))
+
+
+def _is_openais(error: BaseException, name: str) -> bool:
+    return type(error).__name__ == name and type(error).__module__.startswith("openai")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
