@@ -1,8 +1,8 @@
 """The RubricProposer: a reference in, a rubric out (paper, section 1.4).
 
-By default it sees the reference alone: neither the question nor the rollouts. A reply without enough
-usable criteria is asked for once more, then with the JSON schema where the endpoint takes one; what both
-replies hold counts together.
+By default it sees the reference alone: neither the question nor the rollouts. When a reply holds too few
+usable criteria, one more is asked for, by a shorter prompt that small models follow better and with the
+JSON schema where the endpoint takes one; what both replies hold counts together.
 """
 
 from __future__ import annotations
@@ -101,6 +101,8 @@ class RubricProposer:
         if options.sees == "contrast" and self._group is not None:
             shown["responses"] = [cleaned(r.text) for r in self._group.survivors if r.text]
         nonce = fence_nonce([text for texts in shown.values() for text in texts])
+        if again is not None and "reference" in shown:
+            return self._repaired(shown["reference"][0], again)
         blocks = {k: fenced(texts, k.rstrip("s"), nonce) for k, texts in shown.items() if texts}
         return self._prompts["rubric_proposal"].render(
             **blocks,
@@ -109,6 +111,16 @@ class RubricProposer:
             at_most=str(options.at_most),
             weights="" if options.weights else None,
             negative="" if options.negative else None,
+            again=again,
+        )
+
+    def _repaired(self, reference: str, again: str) -> str:
+        return self._prompts["rubric_repair"].render(
+            reference=fenced([reference], "reference"),
+            at_least=str(self._options.at_least),
+            json=self._form("json"),
+            weights="" if self._options.weights else None,
+            negative="" if self._options.negative else None,
             again=again,
         )
 

@@ -275,8 +275,8 @@ def _share(token: TokenLogprob) -> float:
     options.setdefault(token.token, token.logprob)
     mass = {True: 0.0, False: 0.0}
     for word, logprob in options.items():
-        if side := _SIDE.fullmatch(word):
-            mass[side["yes"] is not None] += math.exp(min(0.0, logprob))
+        if said := _SIDE.fullmatch(word):
+            mass[said["yes"] is not None] += math.exp(min(0.0, logprob))
     for side in (True, False):
         if mass[side] == 0.0:  # not listed: it can have no more than what the listed ones leave
             mass[side] = max(0.0, 1.0 - sum(math.exp(min(0.0, p)) for p in options.values()))

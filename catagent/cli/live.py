@@ -19,9 +19,11 @@ from rich.text import Text
 
 from catagent.events import (
     Event,
+    Judged,
     ReferenceReady,
     RolloutFinished,
     RolloutToken,
+    RubricReady,
     Started,
     SynthesisStarted,
     SynthesisToken,
@@ -75,6 +77,7 @@ class PlainView(SilentView):
         self._console = console
         self._began = time.monotonic()
         self._n = 0
+        self._judged = 0
 
     def _say(self, text: str) -> None:
         self._console.print(Text(f"[{time.monotonic() - self._began:6.1f} s] {text}"), soft_wrap=True)
@@ -94,6 +97,11 @@ class PlainView(SilentView):
                 self._say(_waiting(event))
             case ReferenceReady(reference=reference):
                 self._say(f"reference by {reference.method}: {reference.answer or 'no single answer'}")
+            case RubricReady(rubric=rubric):
+                self._say(f"rubric of {len(rubric.criteria)} criteria")
+            case Judged():
+                self._judged += 1
+                self._say(f"judged {self._judged}/{self._n}: {_verdicts(event)}")
             case _:
                 pass
 
@@ -112,6 +120,8 @@ class LiveView:
         self._synthesis_attempt = 1
         self._round = ""
         self._waits: dict[str, tuple[float, Waiting]] = {}
+        self._criteria = 0
+        self._judged = 0
         self._live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._drawn)
 
     def __enter__(self) -> LiveView:
@@ -144,6 +154,11 @@ class LiveView:
                 before = self._synthesis if event.attempt == self._synthesis_attempt else ""
                 self._synthesis_attempt = event.attempt
                 self._synthesis = ((before or "") + event.text)[-_KEPT:]
+            case RubricReady(rubric=rubric):
+                self._criteria = len(rubric.criteria)
+                self._waits.clear()
+            case Judged():
+                self._judged += 1
             case Waiting():
                 self._waits[event.role] = (time.monotonic() + event.seconds, event)
             case _:
@@ -178,13 +193,19 @@ class LiveView:
         now = time.monotonic()
         waits = [_waiting(w) for until, w in self._waits.values() if until > now]
         done = f"{len(self._done)}/{len(self._texts)} rollouts"
-        return " · ".join([f"{now - self._began:.0f} s", self._model, done, *waits])
+        judging = [f"{self._judged} judged by {self._criteria} criteria"] if self._criteria else []
+        return " · ".join([f"{now - self._began:.0f} s", self._model, done, *judging, *waits])
 
 
 def _waiting(event: Waiting) -> str:
     return (
         f"{event.role} waits {event.seconds:.0f} s after attempt {event.attempt}: {_short(event.reason, 120)}"
     )
+
+
+def _verdicts(event: Judged) -> str:
+    states = [v.state for v in event.judgement.verdicts]
+    return ", ".join(f"{states.count(s)} {s}" for s in ("met", "unmet", "unscored") if s in states)
 
 
 def _outcome(rollout: Rollout) -> str:

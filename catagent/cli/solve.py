@@ -11,8 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from catagent.cat import CaT
+from catagent.cli.criteria import criteria_table
 from catagent.cli.download import DownloadBar
 from catagent.cli.live import view_for
+from catagent.cli.page import write_page
+from catagent.cli.report import solution_page
 from catagent.cli.running import console, run_command
 from catagent.errors import ConfigError
 from catagent.messages import Solution
@@ -28,6 +31,7 @@ class Options:
     prompt: str | None
     model: str | None
     anchor: str | None
+    judge: str | None
     n: int | None
     kind: Any
     estimator: str | None
@@ -35,8 +39,10 @@ class Options:
     params: dict[str, Any]
     max_usd: float | None
     max_calls: int | None
+    rewards: bool
     as_json: bool
     trace: Path | None
+    report: Path | None
     quiet: bool
     config: Path | None
 
@@ -48,12 +54,14 @@ def run(options: Options) -> int:
 
 async def _solve(options: Options) -> None:
     prompt = _prompt(options.prompt)
-    if options.trace:
-        _writable(options.trace)
+    for what, path in (("trace", options.trace), ("report", options.report)):
+        if path:
+            _writable(path, what)
     with DownloadBar(console, quiet=options.quiet) as bar:
         cat = CaT(
             options.model,
             anchor=options.anchor,
+            judge=options.judge,
             n=options.n,
             kind=options.kind,
             estimator=options.estimator,
@@ -66,9 +74,16 @@ async def _solve(options: Options) -> None:
         async with cat:
             await cat.prepare()
             with view_for(console, quiet=options.quiet) as view:
-                solution = await cat.solve(prompt, emit=None if options.quiet else view, **options.params)
+                solution = await cat.solve(
+                    prompt,
+                    rewards=options.rewards,
+                    emit=None if options.quiet else view,
+                    **options.params,
+                )
     if options.trace:
         write_trace(solution, options.trace)
+    if options.report:
+        write_page(solution_page(solution), options.report)
     if options.as_json:
         sys.stdout.write(solution.model_dump_json(indent=2) + "\n")
         return
@@ -86,12 +101,12 @@ def _prompt(given: str | None) -> str:
     return prompt.strip()
 
 
-def _writable(path: Path) -> None:
+def _writable(path: Path, what: str) -> None:
     try:
         with path.open("a", encoding="utf-8"):
             pass
     except OSError as error:
-        raise ConfigError(f"cannot write the trace to {path}: {error.strerror}") from None
+        raise ConfigError(f"cannot write the {what} to {path}: {error.strerror}") from None
 
 
 def write_trace(solution: Solution, path: Path) -> None:
@@ -100,6 +115,17 @@ def write_trace(solution: Solution, path: Path) -> None:
 
 
 def _summarise(solution: Solution) -> None:
+    if solution.rubric is None:
+        _rollouts(solution)
+    else:
+        console.print(criteria_table(solution))
+    for note in solution.notes if solution.judgements or solution.rewards else ():
+        console.print(Text(note, style="dim"), soft_wrap=True)
+    _reference(solution)
+    console.print(Text(_costs(solution), style="dim"), soft_wrap=True)
+
+
+def _rollouts(solution: Solution) -> None:
     table = Table(box=None, pad_edge=False)
     for heading in ("rollout", "answer", "reward", ""):
         table.add_column(heading)
@@ -111,6 +137,9 @@ def _summarise(solution: Solution) -> None:
         why = rollout.error or (reward.reason if reward else None) or ""
         table.add_row(str(rollout.index + 1), Text(answer), value, Text(why[:80], style="dim"))
     console.print(table)
+
+
+def _reference(solution: Solution) -> None:
     reference = solution.reference
     if reference is not None:
         parts = [f"reference by {reference.method}"]
@@ -123,7 +152,6 @@ def _summarise(solution: Solution) -> None:
         console.print(Text(" · ".join(parts), style="bold"), soft_wrap=True)
         if reference.fallback:
             console.print(Text(reference.fallback, style="yellow"), soft_wrap=True)
-    console.print(Text(_costs(solution), style="dim"), soft_wrap=True)
 
 
 def _costs(solution: Solution) -> str:
