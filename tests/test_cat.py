@@ -122,6 +122,19 @@ async def test_messages_images_tools_and_unknown_parameters_are_forwarded_untouc
     assert values(solution) == [1.0] * 4
 
 
+async def test_code_is_compared_by_what_it_does() -> None:
+    def block(body: str) -> str:
+        return f"Here:\n```python\ndef double(x: int) -> int:\n    return {body}\n```"
+
+    codes = [block("x + x"), block("2 * x"), block("x * x"), block("x << 1")]
+    with ProviderDouble(reply=cast(codes)) as double:
+        async with cat_on(double, estimator="majority") as cat:
+            solution = await cat.solve("Write a function that doubles a number.", kind="verifiable")
+    assert values(solution) == [1.0, 1.0, 0.0, 1.0]
+    assert solution.reference is not None
+    assert solution.reference.agreement == 0.75
+
+
 async def test_malformed_synthesis_falls_back_to_the_vote_and_says_so() -> None:
     with ProviderDouble(reply=cast(BOXED, "I would rather not.")) as double:
         async with cat_on(double) as cat:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from catagent.errors import ConfigError
 from catagent.messages import Answer
 
 from .extraction import extract
@@ -56,11 +57,18 @@ async def aequivalent(
 
 
 def compare_hard(a: str | Answer, b: str | Answer, timeout: float, rules: Rules) -> bool | None:
-    """The verdict on a pair that `cheap` left open."""
+    """The verdict on a pair that `cheap` left open.
+
+    Programs that cannot be run here (no sandbox, or the extra `code` is missing) are undecided: a group of
+    rollouts must not fail for them. `programs_equivalent` says what is missing.
+    """
     if _both_code(a, b):
         from .programs import programs_equivalent
 
-        return programs_equivalent(str(a), str(b), timeout=timeout)
+        try:
+            return programs_equivalent(str(a), str(b), timeout=timeout)
+        except ConfigError:
+            return None
     if max(len(str(a)), len(str(b))) > MAX_LENGTH:
         return None
     from .pool import shared
@@ -73,7 +81,10 @@ async def acompare_hard(a: str | Answer, b: str | Answer, timeout: float, rules:
     if _both_code(a, b):
         from .programs import aprograms_equivalent
 
-        return await aprograms_equivalent(str(a), str(b), timeout=timeout)
+        try:
+            return await aprograms_equivalent(str(a), str(b), timeout=timeout)
+        except ConfigError:
+            return None
     if max(len(str(a)), len(str(b))) > MAX_LENGTH:
         return None
     from .pool import shared

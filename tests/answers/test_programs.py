@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from catagent.answers import Sandbox, aprograms_equivalent, equivalent, programs_equivalent, sandbox
+from catagent.answers import Sandbox, aprograms_equivalent, cluster, equivalent, programs_equivalent, sandbox
 from catagent.answers.generation import signature_of
 from catagent.errors import ConfigError
 from catagent.messages import Answer
@@ -145,3 +145,12 @@ def test_annotations_are_read_and_never_evaluated() -> None:
         ("list", ("tuple", ("int",), ("str",))),
         ("union", ("dict", ("str",), ("int",)), ("none",)),
     )
+
+
+def test_a_vote_does_not_fail_where_programs_cannot_be_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Sandbox, "_lines", lambda self, job: [["isolated", "seccomp filters are refused"]])
+    codes = [Answer(text=text, kind="code", source="code") for text in (SORTED, BUBBLE, SORTED)]
+    assert equivalent(codes[0], codes[1]) is None
+    found = cluster(codes)
+    assert found.classes == ((0, 2), (1,))
+    assert found.undecided == ((0, 1),)
