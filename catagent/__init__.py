@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from catagent import answers, errors, events, messages
+    from catagent.batch.api import batch
     from catagent.cat import CaT
     from catagent.errors import (
         AccountError,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         ConfigError,
         EstimationError,
         FetchError,
+        JournalError,
         ModelError,
         PromptError,
         QuorumError,
@@ -58,6 +60,7 @@ __all__ = [
     "Criterion",
     "EstimationError",
     "FetchError",
+    "JournalError",
     "Judgement",
     "ModelError",
     "PromptError",
@@ -73,6 +76,7 @@ __all__ = [
     "Usage",
     "Verdict",
     "answers",
+    "batch",
     "errors",
     "events",
     "messages",
@@ -83,7 +87,7 @@ __all__ = [
     "stream",
 ]
 
-_MODULES = {"answers", "errors", "events", "messages"}
+_MODULES = {"answers", "batch", "errors", "events", "messages"}
 _HOMES = {
     "CaT": "catagent.cat",
     "Budget": "catagent.models.ledger",

@@ -15,10 +15,10 @@ __all__ = ["console", "run_command"]
 console = Console(stderr=True, highlight=False)
 
 
-def run_command(work: Coroutine[Any, Any, None]) -> int:
-    """Run it; returns 0, 1 after an error that was said, 130 after Ctrl-C."""
+def run_command(work: Coroutine[Any, Any, int | None]) -> int:
+    """Run it; returns what it returns or 0, 1 after an error that was said, 130 after Ctrl-C."""
     try:
-        asyncio.run(work)
+        return asyncio.run(work) or 0
     except CatError as error:
         console.print(f"[bold red]error:[/] {_escaped(str(error))}", soft_wrap=True)
         return 1
@@ -27,7 +27,6 @@ def run_command(work: Coroutine[Any, Any, None]) -> int:
         return 130
     except BrokenPipeError:
         return 0
-    return 0
 
 
 def _escaped(text: str) -> str:

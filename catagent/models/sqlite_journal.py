@@ -118,8 +118,9 @@ class SqliteJournal:
                 group.append(self._queue.get())
             open_ = None not in group
             marks = [one for one in group if isinstance(one, _Mark)]
-            if self._failure is None:
-                self._commit([one for one in group if isinstance(one, tuple)])
+            statements = [one for one in group if isinstance(one, tuple)]
+            if statements and self._failure is None:
+                self._commit(statements)
             _tell(marks, self._failure)
 
     def _commit(self, statements: list[tuple[str, tuple[Any, ...]]]) -> None:

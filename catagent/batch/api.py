@@ -1,0 +1,76 @@
+"""`await catagent.batch(rows, …)`: the same jobs from a program."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from catagent.batch.job import Job, JobOptions
+from catagent.batch.lines import MODES, Mode
+from catagent.batch.progress import Report
+from catagent.batch.reading import Files, RawRow, Rows, Source
+from catagent.batch.rows import Fields
+from catagent.batch.work import Work
+from catagent.cat import CaT
+from catagent.errors import ConfigError
+
+__all__ = ["batch"]
+
+
+async def batch(
+    rows: str | Path | Iterable[RawRow] | AsyncIterable[RawRow],
+    out: str | Path | None = None,
+    *,
+    cat: CaT | None = None,
+    mode: Mode = "solve",
+    rewards: bool = False,
+    params: Mapping[str, Any] | None = None,
+    fields: Fields | Mapping[str, str] | None = None,
+    full: bool = False,
+    in_order: bool = False,
+    adaptive: float | None = None,
+    max_usd: float | None = None,
+    max_tokens: int | None = None,
+    max_minutes: float | None = None,
+    accept_changes: bool = False,
+    **options: Any,
+) -> Report:
+    """Solve many rows; `rows` is the name of a file, or prompts and objects as a line of input has them.
+
+    With `out` the lines go to that file, and the same call goes on with a job that was stopped or killed.
+    Without, they are in the report, in the order of the rows. `cat` is the pipeline to use; without it one
+    is made from `options` as `CaT` takes them. `params` are sampling parameters of the rollouts, `adaptive`
+    is the risk with which to stop drawing them early, `max_tokens` the budget of the whole job.
+
+    Raises `ConfigError` before anything is sent, `AccountError` when a provider refuses for good, and
+    `JournalError` when what is bought cannot be kept. A row that fails is a line with an `error`.
+    """
+    if mode not in MODES:
+        raise ConfigError(f"there is no mode {mode!r}; there are {', '.join(MODES)}")
+    source: Source = Files([rows]) if isinstance(rows, str | Path) else Rows(rows)
+    job_options = JobOptions(
+        work=Work(mode, rewards, dict(params or {})),
+        fields=fields if isinstance(fields, Fields) else Fields(**(fields or {})),
+        full=full,
+        in_order=in_order or out is None,
+        risk=adaptive,
+        usd=max_usd,
+        tokens=max_tokens,
+        minutes=max_minutes,
+        accept_changes=accept_changes,
+    )
+    own = CaT(**options) if cat is None else cat
+    try:
+        if out is not None:
+            return await Job(own, source, Path(out), job_options).run()
+        with tempfile.TemporaryDirectory(prefix="catagent-", ignore_cleanup_errors=True) as folder:
+            report = await Job(own, source, Path(folder) / "out.jsonl", job_options).run()
+            lines = await asyncio.to_thread(lambda: tuple(report))
+            return replace(report, places=None, lines=lines)
+    finally:
+        if cat is None:
+            await own.aclose()

@@ -1,0 +1,31 @@
+"""How many rows are under way: as many as the limiters have an appetite for.
+
+There is no batch size. A row is let in while the requests that wait are fewer than what may be in flight,
+so that a free slot always finds a request, and no more rows are held in memory than that takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from catagent.models.limiter import Limiter
+
+__all__ = ["Window"]
+
+_LEAST = 16
+
+
+class Window:
+    """Says whether there is room for one more row. `limiters` are those of all roles."""
+
+    def __init__(self, limiters: Sequence[Limiter]) -> None:
+        self._limiters = tuple(limiters)
+
+    def admits(self, rows: int) -> bool:
+        """Whether to begin another row when `rows` are under way."""
+        allowed, waiting = 0, 0
+        for limiter in self._limiters:
+            state = limiter.state
+            allowed += int(state.concurrency)
+            waiting += state.waiting
+        return rows < _LEAST + 2 * allowed and waiting <= allowed
