@@ -56,6 +56,10 @@ def solve(
     anchor: Annotated[
         str | None, typer.Option(metavar="PROVIDER/NAME", help="Model that synthesises; default: --model.")
     ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(metavar="PROVIDER/NAME", help="Model that judges; better not the one that answers."),
+    ] = None,
     n: Annotated[
         int | None, typer.Option("--n", "-n", min=1, max=1024, help="Rollouts. [default: 8]")
     ] = None,
@@ -74,13 +78,17 @@ def solve(
     temperature: Annotated[float | None, typer.Option(min=0, help="Of the rollouts.")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Of each rollout.")] = None,
     max_usd: Annotated[float | None, typer.Option(min=0, help="Stop before it costs more.")] = None,
-    max_calls: Annotated[
-        int | None, typer.Option(min=1, help="Stop before it takes more requests.")
-    ] = None,
+    max_calls: Annotated[int | None, typer.Option(min=1, help="Stop before it takes more requests.")] = None,
+    rewards: Annotated[
+        bool, typer.Option("--rewards", help="Also rewards that cost calls: rubric and judge.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole solution as JSON.")] = False,
     trace: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write what the agents said to each other, one JSON a line."),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with everything, self-contained HTML.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     config: Annotated[Path | None, _CONFIG] = None,
@@ -94,9 +102,9 @@ def solve(
         if value is not None
     }
     options = Options(
-        prompt=prompt, model=model, anchor=anchor, n=n, kind=kind, estimator=estimator,
+        prompt=prompt, model=model, anchor=anchor, judge=judge, n=n, kind=kind, estimator=estimator,
         question_aware=question_aware, params=params, max_usd=max_usd, max_calls=max_calls,
-        as_json=as_json, trace=trace, quiet=quiet, config=config,
+        rewards=rewards, as_json=as_json, trace=trace, report=report, quiet=quiet, config=config,
     )  # fmt: skip
     sys.exit(run(options))
 
@@ -203,6 +211,58 @@ def batch(
         rewards=rewards, full=full, in_order=in_order, risk=risk if adaptive else None, usd=max_usd,
         tokens=max_tokens, minutes=max_minutes, limit=limit, accept_changes=accept_changes,
         dry_run=dry_run, quiet=quiet,
+    )  # fmt: skip
+    sys.exit(run(options))
+
+
+@app.command("judge-eval")
+def judge_eval(
+    data: Annotated[
+        list[Path],
+        typer.Argument(metavar="DATA…", help="JSONL with human labels; docs/judging.md has formats."),
+    ],
+    judge: Annotated[
+        str | None, typer.Option("--judge", "-j", metavar="PROVIDER/NAME", help="The judge to measure.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most about this many items a file.")] = None,
+    together: Annotated[
+        bool, typer.Option("--together", help="All criteria of a response in one call.")
+    ] = False,
+    votes: Annotated[int | None, typer.Option(min=1, help="Votes a verdict.")] = None,
+    evidence: Annotated[bool, typer.Option("--evidence", help="Ask for quotes and check them.")] = False,
+    question: Annotated[bool, typer.Option("--question", help="Show the judge the question too.")] = False,
+    as_json_reply: Annotated[
+        bool, typer.Option("--json-verdicts", help="Ask for JSON by schema instead of XML.")
+    ] = False,
+    report: Annotated[
+        Path, typer.Option(metavar="FILE", help="The report: a page, or figures alone as .json.")
+    ] = Path("judge-eval.html"),
+    verdicts: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write every verdict, one JSON a line.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap and of --limit.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    max_usd: Annotated[float | None, typer.Option(min=0, help="Stop before it costs more.")] = None,
+    max_calls: Annotated[int | None, typer.Option(min=1, help="Stop before it takes more requests.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    config: Annotated[Path | None, _CONFIG] = None,
+) -> None:
+    """Measure a judge on data with human labels: accuracy, kappa, unscored, attacks, cost."""
+    from catagent.cli.judge_eval import Options, run
+
+    asked = (
+        ("criteria_per_call", None, together),
+        ("votes", votes, votes is not None),
+        ("evidence", True, evidence),
+        ("sees_question", True, question),
+        ("format", "json", as_json_reply),
+    )
+    judging: dict[str, object] = {key: value for key, value, wanted in asked if wanted}
+    options = Options(
+        data=tuple(data), judge=judge, judging=judging, limit=limit, resamples=resamples, seed=seed,
+        report=report, verdicts=verdicts, as_json=as_json, max_usd=max_usd, max_calls=max_calls,
+        quiet=quiet, config=config,
     )  # fmt: skip
     sys.exit(run(options))
 
