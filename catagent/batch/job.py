@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,8 @@ class JobOptions:
     usd: float | None = None
     tokens: int | None = None
     minutes: float | None = None
+    outage: float = 900.0
+    """Seconds to wait for a provider that fails for everyone, before its rows count as failed."""
     limit: int | None = None
     """Only the first rows of the input."""
     accept_changes: bool = False
@@ -170,6 +172,8 @@ class Job:
         models = await models_of(self._cat, o.work)
         self.endpoints = endpoints_of(models)
         self._window = Window([e.limiter for e in self.endpoints])
+        for endpoint in self.endpoints:
+            endpoint.policy = replace(endpoint.policy, outage=o.outage)
         layout = {"full": o.full, "in_order": o.in_order, "adaptive": o.risk}
         fingerprint = fingerprint_of(self._cat, o.work, models, **layout)
         store.agree(orjson.loads(orjson.dumps(fingerprint)), accept=o.accept_changes)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from catagent.errors import AttemptTimeout, GarbledError, ModelError, RateLimitError
+from catagent.errors import AttemptTimeout, GarbledError, ModelError, RateLimitError, TransientError
 from catagent.messages import ChatMessage
 from catagent.models.client import Client, Completion, Delta, ModelRequest, OnDelta
 from catagent.models.ledger import Ledger, Price
@@ -82,6 +82,8 @@ class Endpoint:
     params: Mapping[str, Any] = field(default_factory=dict)
     json_schema: bool = True
     """Whether `response_format` with a JSON schema is worth asking for; falls when it is refused."""
+    failing: int = 0
+    """Requests whose last attempt failed in transit and that are not given up."""
 
     @classmethod
     def of(cls, client: Client, name: str, *, limits: Limits | None = None, **known: Any) -> Endpoint:
@@ -97,24 +99,32 @@ class Endpoint:
         params: Mapping[str, Any],
         on_delta: OnDelta | None = None,
         on_wait: OnWait | None = None,
+        *,
+        tag: str = "",
     ) -> Completion:
         """Ask for `n` samples of one conversation, retrying as the policy allows.
 
         Raises the last `ModelError`, or `BudgetError` before anything is sent.
         """
-        request = ModelRequest(self.model, messages, n, {**self.params, **params})
+        request = ModelRequest(self.model, messages, n, {**self.params, **params}, tag)
         longest = request.params.get("max_tokens") or request.params.get("max_completion_tokens")
         tokens = estimate_tokens(messages) + n * (longest if isinstance(longest, int) else 0)
-        attempt = 0
+        attempt = failed = 0
 
         async def attempt_once() -> Completion:
-            nonlocal attempt
+            nonlocal attempt, failed
             attempt += 1
             tell = _guarded(on_delta, attempt) if on_delta is not None else None
-            return await self._attempt(role, ledger, request, tokens, tell)
+            try:
+                return await self._attempt(role, ledger, request, tokens, tell)
+            except TransientError:
+                self.failing += 1 - failed
+                failed = 1
+                raise
 
+        retries = retrying(self.policy, on_wait, lambda: self.limiter.accepted_at, lambda: self.failing)
         try:
-            return await retrying(self.policy, on_wait, lambda: self.limiter.accepted_at)(attempt_once)
+            return await retries(attempt_once)
         except _ListenerError as failure:
             raise failure.error from None
 

@@ -29,34 +29,48 @@ class RetryPolicy:
 
     `attempts` for transient failures, the first included. `patience` in seconds for refusals: what one
     request may spend in waits between attempts, and how long an endpoint may accept nothing at all. A
-    provider that asks for a longer wait has refused for good.
+    provider that asks for a longer wait has refused for good. `outage` in seconds is how long to wait for
+    an endpoint that fails for everyone: for so long a transient failure spends no attempt, since it says
+    nothing about the request.
     """
 
     attempts: int = 4
     patience: float = 900.0
     longest_wait: float = 30.0
+    outage: float = 0.0
 
 
 class _Stop:
     """Out of attempts, or out of patience. Called once for each failed attempt."""
 
-    def __init__(self, policy: RetryPolicy, accepted_at: Callable[[], float]) -> None:
+    def __init__(
+        self, policy: RetryPolicy, accepted_at: Callable[[], float], failing: Callable[[], int]
+    ) -> None:
         self._policy = policy
         self._accepted_at = accepted_at
+        self._failing = failing
         self._refused_at: float | None = None
+        self._failed_at: float | None = None
         self._spent = 0
 
     def __call__(self, state: RetryCallState) -> bool:
         error = _error(state)
         wait = (error.retry_after if error else None) or 0.0
-        if not isinstance(error, RateLimitError):
-            self._spent += 1
-            return self._spent >= self._policy.attempts or wait > self._policy.patience
         now = time.monotonic()
+        if not isinstance(error, RateLimitError):
+            self._spent += not self._down(now)
+            return self._spent >= self._policy.attempts or wait > self._policy.patience
         if self._refused_at is None:
             self._refused_at = now
         refusing = now - max(self._refused_at, self._accepted_at())
         return max(state.idle_for, refusing) + wait > self._policy.patience
+
+    def _down(self, now: float) -> bool:
+        """Whether the endpoint fails for everyone, and not for longer than one is to wait for it."""
+        if self._failed_at is None:
+            self._failed_at = now
+        nobody = self._accepted_at() < self._failed_at and self._failing() > 1
+        return nobody and now - self._failed_at < self._policy.outage
 
 
 class _Wait:
@@ -80,11 +94,15 @@ def _error(state: RetryCallState) -> ModelError | None:
 
 
 def retrying(
-    policy: RetryPolicy, on_wait: OnWait | None = None, accepted_at: Callable[[], float] = lambda: 0.0
+    policy: RetryPolicy,
+    on_wait: OnWait | None = None,
+    accepted_at: Callable[[], float] = lambda: 0.0,
+    failing: Callable[[], int] = lambda: 1,
 ) -> AsyncRetrying:
     """The retry loop for one request; the last error is raised as it came.
 
-    `accepted_at` says when (`time.monotonic()`) the endpoint last accepted any request.
+    `accepted_at` says when (`time.monotonic()`) the endpoint last accepted any request, `failing` how many
+    requests to it have failed and are not given up.
     """
 
     def before_sleep(state: RetryCallState) -> None:
@@ -93,7 +111,7 @@ def retrying(
             on_wait(error, state.attempt_number, state.upcoming_sleep)
 
     return AsyncRetrying(
-        stop=_Stop(policy, accepted_at),
+        stop=_Stop(policy, accepted_at, failing),
         wait=_Wait(policy),
         retry=retry_if_exception_type((TransientError, RateLimitError)),
         before_sleep=before_sleep,
