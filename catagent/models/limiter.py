@@ -34,6 +34,7 @@ __all__ = ["Concurrency", "Lease", "Limiter", "LimiterState", "Limits", "Pace"]
 
 _CUT = 0.8
 _UNDER_ACCEPTED = 0.92
+_LEAST_KEPT = 0.6
 _COOLDOWN = 0.5
 _WINDOW = 1.0
 _SLOWEST = 0.2
@@ -169,10 +170,10 @@ class Pace:
         """Cut to a little under the rate that was accepted in the second before the refused request."""
         sent, accepted = self._rate(sent_at)
         pace = self.at(now)
-        target = accepted * _UNDER_ACCEPTED
+        target = accepted * _UNDER_ACCEPTED if accepted else max(1.0, sent / 2)
         if pace is not None:
             # Refusals that have nothing to do with the pace must not drive it to nothing at once.
-            target = min(max(target, sent * 0.8), pace * _UNDER_ACCEPTED)
+            target = min(max(target, sent * _LEAST_KEPT), pace * _UNDER_ACCEPTED)
         self._base = max(target, _SLOWEST)
         self._cut_at = now
         self._exploring = self._exploring and not paced

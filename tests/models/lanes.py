@@ -18,7 +18,7 @@ from catagent.models.model import Model
 from catagent.models.retry import RetryPolicy
 from tests.doubles import ProviderDouble
 
-__all__ = ["ASK", "BOTH", "KEY", "Lane", "drawing", "endpoint_at", "lane_at", "model_name"]
+__all__ = ["ASK", "BOTH", "KEY", "QUICK", "Lane", "drawing", "endpoint_at", "lane_at", "model_name"]
 
 Lane: TypeAlias = Literal["fast", "litellm"]
 BOTH = pytest.mark.parametrize("lane", ["fast", "litellm"])
