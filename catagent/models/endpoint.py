@@ -127,6 +127,8 @@ class Endpoint:
             return await retries(attempt_once)
         except _ListenerError as failure:
             raise failure.error from None
+        finally:
+            self.failing -= failed
 
     async def once(
         self, role: str, ledger: Ledger, messages: Sequence[ChatMessage], params: Mapping[str, Any]
