@@ -56,7 +56,7 @@ def load_labelled(path: Path) -> Labelled:
     items: list[Item] = []
     left_out: dict[str, int] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # not at U+2028, which JSON may hold
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from None
     for number, line in enumerate(lines, 1):
@@ -94,7 +94,7 @@ def _items(row: Mapping[str, Any], fallback: str) -> Iterator[Item]:
     elif "payload" in row:
         yield _attacked(row, name)
     else:
-        label = next(row[k] for k in ("criterion_met", "label", "met") if k in row)
+        label = next((row[k] for k in ("criterion_met", "label", "met") if k in row), None)
         if not isinstance(label, bool):
             raise TypeError(f"the label is {label!r}, not true or false")
         question = row.get("question")
