@@ -183,7 +183,8 @@ def main() -> None:
                 bare = bare or got["cpu_ms"]
                 print(
                     f"| {latency * 1000:.0f} ms | {in_flight} | {client} | {got['cpu_ms']:.2f} "
-                    f"| {got['cpu_ms'] / bare:.1f} | {got['rate']:.0f} | {got['reached']:.0f} | {got['rss_mb']:.0f} |",
+                    f"| {got['cpu_ms'] / bare:.1f} | {got['rate']:.0f} | {got['reached']:.0f} "
+                    f"| {got['rss_mb']:.0f} |",
                     flush=True,
                 )
 

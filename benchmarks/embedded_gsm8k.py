@@ -19,8 +19,7 @@ import catagent as cat
 from catagent.estimators.majority import vote
 
 
-async def measure(path: Path, questions: int, model: str, n: int) -> None:
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[:questions]]
+async def measure(rows: list[dict[str, str]], model: str, n: int) -> None:
     right = {"one rollout (mean)": 0.0, "majority": 0.0, "synthesis, else majority": 0.0, "any rollout": 0.0}
     fallbacks = abstained = calls = tokens = 0
     began = time.monotonic()
@@ -66,4 +65,5 @@ if __name__ == "__main__":
     parser.add_argument("--model", default="embedded/auto")
     parser.add_argument("--n", type=int, default=8)
     a = parser.parse_args()
-    asyncio.run(measure(a.path, a.questions, a.model, a.n))
+    lines = a.path.read_text(encoding="utf-8").splitlines()[: a.questions]
+    asyncio.run(measure([json.loads(line) for line in lines], a.model, a.n))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import threading
 from typing import Any
 
@@ -183,7 +184,7 @@ async def test_lost_rollouts_make_a_partial_solution_with_unknown_rewards() -> N
 async def test_no_rollout_at_all_is_an_error_with_the_reason() -> None:
     with ProviderDouble(faults=[lambda body: Fault.status_code(400)]) as double:
         async with cat_on(double) as cat:
-            with pytest.raises(QuorumError, match="0 of 4 rollouts survived, 1 are needed: .*400"):
+            with pytest.raises(QuorumError, match=r"0 of 4 rollouts survived, 1 are needed: .*400"):
                 await cat.solve("What is 2+2?")
 
 
@@ -248,11 +249,9 @@ async def test_score_without_completions_is_an_error() -> None:
 
 
 async def test_stream_tells_the_whole_story_in_order() -> None:
-    seen: list[Event] = []
     with ProviderDouble(reply=cast(BOXED), faults=[in_order(Fault.status_code(500))]) as double:
         async with cat_on(double) as cat:
-            async for event in cat.stream("What is 2+2?"):
-                seen.append(event)
+            seen: list[Event] = [event async for event in cat.stream("What is 2+2?")]
     kinds = [type(e) for e in seen]
     assert kinds[0] is Started
     assert kinds[-1] is Solved
@@ -368,7 +367,7 @@ async def test_trace_names_every_message_and_its_parents() -> None:
     with ProviderDouble(reply=cast(BOXED)) as double:
         async with cat_on(double) as cat:
             solution = await cat.solve("What is 2+2?")
-    lines = [__import__("json").loads(line) for line in solution.trace()]
+    lines = [json.loads(line) for line in solution.trace()]
     kinds = [line["message"] for line in lines]
     assert kinds == ["Task", *["Rollout"] * 4, "Reference", *["Reward"] * 4, "Usage"]
     ids = {line["id"] for line in lines if "id" in line}

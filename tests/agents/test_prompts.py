@@ -25,7 +25,7 @@ def test_packaged_prompts_are_whole(name: str) -> None:
     prompt = Prompts()[name]
     assert prompt.name == name
     assert prompt.version
-    rendered = prompt.render(**{i: "X" for i in prompt.inputs})
+    rendered = prompt.render(**dict.fromkeys(prompt.inputs, "X"))
     assert rendered
     assert "{{" not in rendered
 

@@ -111,7 +111,7 @@ def test_unknown_names_are_refused_with_a_suggestion() -> None:
     context = EstimatorContext(task=Task.of("q"), anchor=Model("anchor", []), prompts=Prompts())
     with pytest.raises(ConfigError, match="did you mean 'majority'"):
         make_estimator("majorty", context)
-    with pytest.raises(ConfigError, match="there are .*majority, .*synthesis"):
+    with pytest.raises(ConfigError, match=r"there are .*majority, .*synthesis"):
         make_estimator("zzz", context)
     assert {"majority", "synthesis"} <= set(estimator_names())
 
