@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from catagent.models.ledger import Budget
 from catagent.options import JudgeOptions, options_of
 
 __all__ = ["Options", "run"]
+
+_EVERY = 10.0  # seconds between lines where there is no terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +107,20 @@ async def _judged(
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
+    total, done, said_at = len(labelled.items), 0, time.monotonic()
     live = console.is_terminal and not quiet
     with Progress(*columns, console=console, refresh_per_second=4, transient=True, disable=not live) as bar:
-        row = bar.add_task(labelled.name, total=len(labelled.items))
-        return await judge_items(
-            labelled.items, model, cat.prompts, judging, on_judged=lambda n: bar.advance(row, n)
-        )
+        row = bar.add_task(labelled.name, total=total)
+
+        def on_judged(count: int) -> None:
+            nonlocal done, said_at
+            done += count
+            bar.advance(row, count)
+            if not live and not quiet and (time.monotonic() - said_at > _EVERY or done == total):
+                said_at = time.monotonic()
+                console.print(Text(f"{labelled.name}: {done} of {total} judged"), soft_wrap=True)
+
+        return await judge_items(labelled.items, model, cat.prompts, judging, on_judged=on_judged)
 
 
 def _writable(path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -56,8 +57,6 @@ def data(folder: Path) -> str:
 
 
 async def called(*arguments: str) -> Any:
-    import asyncio
-
     return await asyncio.to_thread(CliRunner().invoke, app, list(arguments))
 
 
@@ -65,10 +64,9 @@ async def test_the_command_prints_figures_and_writes_a_page(setting: Path) -> No
     biased = judge(lambda r, c: True)
     async with ProviderDouble(reply=biased) as double:
         written(setting, double)
-        result = await called(
-            "judge-eval", data(setting), "--judge", "double/m", "--verdicts", "v.jsonl", "-q"
-        )
+        result = await called("judge-eval", data(setting), "--judge", "double/m", "--verdicts", "v.jsonl")
     assert result.exit_code == 0, result.output
+    assert "set: 24 of 24 judged" in result.stderr
     said = {line.split("  ")[0].strip(): line for line in result.stdout.splitlines()}
     assert "41.7%" in said["accuracy"]
     assert "0.00" in said["Cohen's kappa"]
