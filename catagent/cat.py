@@ -123,6 +123,7 @@ class CaT:
         self.totals: Ledger | None = None
         self.on_wait: Emit | None = None
         self.sampler: Callable[..., Sampler] = Sampler
+        self.registry: Callable[..., Registry] = Registry
         self._own = {"sampler": model, "anchor": anchor, "rubric_proposer": rubric_proposer, "judge": judge}
         self._note = note
         self._progress = progress
@@ -153,7 +154,7 @@ class CaT:
         loop = asyncio.get_running_loop()
         registry = self._registries.get(loop)
         if registry is None:
-            registry = Registry(self.config, note=self._note, progress=self._progress)
+            registry = self.registry(self.config, note=self._note, progress=self._progress)
             self._registries[loop] = registry
             orphaned = weakref.finalize(self, _close_soon, weakref.ref(loop), registry)
             orphaned.atexit = False

@@ -18,12 +18,17 @@ __all__ = ["Choice", "Client", "Completion", "Delta", "ModelRequest", "OnDelta",
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One chat request: `n` samples for one conversation. `params` go to the endpoint untouched."""
+    """One chat request: `n` samples for one conversation. `params` go to the endpoint untouched.
+
+    `tag` tells apart requests that are otherwise equal, as several samples of one conversation are
+    (`role:index`), and is never sent.
+    """
 
     model: str
     messages: Sequence[ChatMessage]
     n: int = 1
     params: Mapping[str, Any] = field(default_factory=dict)
+    tag: str = ""
 
 
 class TokenLogprob(NamedTuple):

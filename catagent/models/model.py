@@ -128,6 +128,7 @@ class _Draw:
         self._on_delta = on_delta
         self._on_sample = on_sample
         self._results: list[Sample | None] = [None] * n
+        self._first = first
         self._keys: list[str] = []
         if model.journal is not None:
             identity, sent = model.endpoint.identity, {**model.endpoint.params, **params}
@@ -186,6 +187,7 @@ class _Draw:
                 self._params,
                 on_delta,
                 self._model.on_wait,
+                tag=f"{self._model.role}:{self._first + indices[0]}",
             )
         except BudgetError:
             raise
