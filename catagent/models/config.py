@@ -39,6 +39,8 @@ __all__ = [
 ROLES = {"sampler": None, "anchor": "sampler", "rubric_proposer": "anchor", "judge": "anchor"}
 """The roles, and whose model each takes when it has none of its own."""
 
+_KINDS = re.compile(r"valid (?:dictionary(?: or instance of \w+)?|tuple)")
+_QUOTED = re.compile(r"'[^'<]{2,}'")
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
@@ -222,7 +224,7 @@ def _place(error: yaml.YAMLError) -> str:
     """Where and what, without the line itself: a key may stand in it."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-    return f"{where}: {problem}" if problem else where
+    return f"{where}: {_QUOTED.sub('…', problem)}" if problem else where
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -258,9 +260,10 @@ def _expand(value: Any, source: str, where: str) -> Any:
 
 
 def _sentence(error: ValidationError, source: str) -> str:
-    """The first thing that is wrong, without the value: it may be a key."""
-    first = error.errors(include_input=False, include_url=False)[0]
-    path = [str(p) for p in first["loc"]]
+    """One thing that is wrong, without the value: it may be a key. A misspelt key explains a missing one."""
+    wrong = error.errors(include_input=False, include_url=False)
+    first = next((e for e in wrong if e["type"] == "extra_forbidden"), wrong[0])
+    path = [str(p) for p in first["loc"] if p != "Preference"]
     where = ".".join(path)
     if first["type"] == "extra_forbidden":
         allowed = _allowed(path[:-1])
@@ -271,7 +274,10 @@ def _sentence(error: ValidationError, source: str) -> str:
         near = difflib.get_close_matches(path[1], ROLES, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"roles are {', '.join(ROLES)}"
         return f"{source}: unknown role {path[1]!r}; {hint}"
-    return f"{source}: {where}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    if path[0] == "auto" and len(path) > 1:
+        return f"{source}: auto.{path[1]}: write local, embedded or {{env: NAME, model: provider/model}}"
+    said = _KINDS.sub(lambda kind: "mapping" if "dict" in kind[0] else "list", first["msg"])
+    return f"{source}: {where}: {said[0].lower()}{said[1:]}"
 
 
 def _keys_of(model: type[BaseModel]) -> list[str]:
