@@ -51,6 +51,7 @@ class _Stop:
         self._failing = failing
         self._refused_at: float | None = None
         self._failed_at: float | None = None
+        self._first_failed_at = 0.0
         self._spent = 0
 
     def __call__(self, state: RetryCallState) -> bool:
@@ -66,11 +67,16 @@ class _Stop:
         return max(state.idle_for, refusing) + wait > self._policy.patience
 
     def _down(self, now: float) -> bool:
-        """Whether the endpoint fails for everyone, and not for longer than one is to wait for it."""
-        if self._failed_at is None:
-            self._failed_at = now
-        nobody = self._accepted_at() < self._failed_at and self._failing() > 1
-        return nobody and now - self._failed_at < self._policy.outage
+        """Whether the endpoint fails for everyone, and not for longer than one is to wait for it.
+
+        That is known from the second failure on: it accepted nobody since the one before.
+        """
+        before, self._failed_at = self._failed_at, now
+        if before is None:
+            self._first_failed_at = now
+            return False
+        nobody = self._accepted_at() < before and self._failing() > 1
+        return nobody and now - self._first_failed_at < self._policy.outage
 
 
 class _Wait:
