@@ -14,9 +14,11 @@ from catagent.batch.lines import MODES, Mode
 from catagent.batch.progress import Report
 from catagent.batch.reading import Files, RawRow, Rows, Source
 from catagent.batch.rows import Fields
+from catagent.batch.via import in_batches
 from catagent.batch.work import Work
 from catagent.cat import CaT
 from catagent.errors import ConfigError
+from catagent.models.deferred_registry import Via
 
 __all__ = ["batch"]
 
@@ -37,6 +39,7 @@ async def batch(
     max_tokens: int | None = None,
     max_minutes: float | None = None,
     accept_changes: bool = False,
+    via: Via | None = None,
     **options: Any,
 ) -> Report:
     """Solve many rows; `rows` is the name of a file, or prompts and objects as a line of input has them.
@@ -44,7 +47,8 @@ async def batch(
     With `out` the lines go to that file, and the same call goes on with a job that was stopped or killed.
     Without, they are in the report, in the order of the rows. `cat` is the pipeline to use; without it one
     is made from `options` as `CaT` takes them. `params` are sampling parameters of the rollouts, `adaptive`
-    is the risk with which to stop drawing them early, `max_tokens` the budget of the whole job.
+    is the risk with which to stop drawing them early, `max_tokens` the budget of the whole job. `via` has
+    the requests go as batches of the provider (docs/provider-batches.md), which takes `out`.
 
     Raises `ConfigError` before anything is sent, `AccountError` when a provider refuses for good, and
     `JournalError` when what is bought cannot be kept. A row that fails is a line with an `error`.
@@ -63,7 +67,11 @@ async def batch(
         minutes=max_minutes,
         accept_changes=accept_changes,
     )
+    if via is not None and out is None:
+        raise ConfigError("a job in provider batches needs `out`: it may outlast this process")
     own = CaT(**options) if cat is None else cat
+    if via is not None:
+        own = in_batches(own, via, out or "")
     try:
         if out is not None:
             return await Job(own, source, Path(out), job_options).run()
@@ -72,5 +80,5 @@ async def batch(
             lines = await asyncio.to_thread(lambda: tuple(report))
             return replace(report, places=None, lines=lines)
     finally:
-        if cat is None:
+        if own is not cat:
             await own.aclose()

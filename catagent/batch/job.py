@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -89,6 +90,9 @@ class Job:
         self._before = Usage()
         self._window = Window(())
         self._tasks: set[asyncio.Task[None]] = set()
+        self._refused: deque[Row] = deque()
+        self._most = 1 << 30
+        self._cuts = 0
         self._same: dict[bytes, list[tuple[int, str | int]]] = {}
         self._followers = 0
         self._wake = asyncio.Event()
@@ -188,11 +192,13 @@ class Job:
         async for lines in self.source:
             piece = lines if limit is None else lines[: max(0, limit - number)]
             if not piece:
-                return
+                break
             kept = store.kept(number, number + len(piece) - 1)
             for line in piece:
                 await self._take(store, number, line, kept.get(number))
                 number += 1
+        while self._tasks or self._refused:
+            await self._room(store, fresh=False)
 
     async def _take(self, store: Store, number: int, line: Line, kept: Kept | None) -> None:
         """Find out what is to be done with a line, and begin it when there is room."""
@@ -222,36 +228,64 @@ class Job:
             progress.copies += 1
             store.settle(number, "done", row.content, copied_line(orjson.loads(same), row.id))
             return
-        await self._room()
+        await self._room(store)
         self._same.setdefault(row.content, [])
-        task = asyncio.create_task(self._solve(store, row))
+        self._start(store, row)
+
+    def _start(self, store: Store, row: Row) -> None:
+        task = asyncio.create_task(self._solve(store, row, self._cuts))
         self._tasks.add(task)
-        progress.under_way += 1
+        self.progress.under_way += 1
         task.add_done_callback(self._finished)
 
-    async def _room(self) -> None:
-        while not self._window.admits(len(self._tasks)):
+    async def _room(self, store: Store, *, fresh: bool = True) -> None:
+        """Wait until another row may begin; those that a budget refused come first."""
+        while True:
+            under_way = len(self._tasks)
+            if under_way < self._most and self._window.admits(under_way):
+                if not self._refused:
+                    if fresh:
+                        return
+                else:
+                    self._start(store, self._refused.popleft())
+                    continue
+            if not fresh and not self._tasks:
+                return
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.05):  # limits grow without a row being finished
                     await self._wake.wait()
+
+    def _refuse(self, row: Row, cuts: int, sentence: str) -> None:
+        """A budget counts what is in flight, at the most that it may cost: go on with less in flight.
+
+        Only a row that was alone shows that the budget is used up. Rows that began before the last cut say
+        nothing new.
+        """
+        self._refused.append(row)
+        if cuts < self._cuts:
+            return
+        if self._most == 1:
+            self.stop("budget", sentence)
+        self._cuts += 1
+        self._most = max(1, min(self._most, len(self._tasks)) // 2)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self.progress.under_way -= 1
         self._wake.set()
 
-    async def _solve(self, store: Store, row: Row) -> None:
+    async def _solve(self, store: Store, row: Row, cuts: int) -> None:
         try:
             await self._solved(store, row)
-        except asyncio.CancelledError:
-            pass
         except BudgetError as error:
-            self.stop("budget", str(error))
+            self._refuse(row, cuts, str(error))
+            return
         except CatError as error:
             self._fail(error)
-        finally:
-            self._followers -= len(self._same.pop(row.content, ()))
+        except asyncio.CancelledError:
+            pass  # it is owed
+        self._followers -= len(self._same.pop(row.content, ()))
 
     async def _solved(self, store: Store, row: Row) -> None:
         """Solve a row and settle it, and those with the same content that came meanwhile."""
@@ -262,13 +296,13 @@ class Job:
             self.progress.partial += solution.partial
             line = line_of(o.work.mode, row, solution, full=o.full)
         except UnusableError as error:
-            state, line = "left", error_line(row.id, error, row=row.number + 1)
+            state, line = "left", error_line(o.work.mode, row, error)
         except _ENDS:
             raise
         except Exception as error:  # a row that fails is data, whatever it met
             if isinstance(error, BudgetError) and self.totals.exhausted:
                 raise
-            state, line = "error", error_line(row.id, error, row=row.number + 1)
+            state, line = "error", error_line(o.work.mode, row, error)
             self.progress.kinds[type(error).__name__] += 1
         store.settle(row.number, state, row.content, line)
         self._count(state)

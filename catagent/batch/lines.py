@@ -48,16 +48,25 @@ def line_of(mode: Mode, row: Row, solution: Solution, *, full: bool) -> dict[str
     return {**line, "usage": _usage(solution.usage), "error": None}
 
 
-def error_line(row_id: str | int | None, error: BaseException, **where: Any) -> dict[str, Any]:
-    """The line of a row that failed."""
+def error_line(mode: Mode, row: Row, error: Exception) -> dict[str, Any]:
+    """The line of a row that failed; for a training file it goes to the errors beside it."""
     kind = type(error).__name__
-    return {"id": row_id, "error": f"{kind}: {error}" if str(error) else kind, **where}
+    said = f"{kind}: {error}" if str(error) else kind
+    if mode in TRAINING:
+        return {"id": row.id, "row": row.number + 1, "error": said}
+    nothing: dict[str, Any] = {"answer": None, "text": None, "rewards": [], "agreement": None}
+    return {
+        "id": row.id,
+        **({"rollouts": []} if mode == "rollouts" else nothing),
+        "usage": None,
+        "error": said,
+    }
 
 
 def copied_line(line: Mapping[str, Any], row_id: str | int) -> dict[str, Any]:
     """The line of a row with the same content as one that is done: it cost nothing."""
     copy = {**line, "id": row_id}
-    if "usage" in line:
+    if line.get("usage"):
         copy["usage"] = _usage(Usage())
     return copy
 

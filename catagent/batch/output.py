@@ -27,12 +27,14 @@ class Output:
     """`path` takes the lines of rows, `errors` those of lines and rows that give none.
 
     `training` files hold nothing but usable lines: rows that failed go to `errors` too. All methods run in
-    the journal's thread but `closing`, which is set to have everything written at the next commit.
+    the journal's thread. No file is touched before `begun` is set; `closing` has everything written at the
+    next commit.
     """
 
     def __init__(self, path: Path, errors: Path, *, in_order: bool, training: bool) -> None:
         self.path = path
         self.errors = errors
+        self.begun = False
         self.closing = False
         self._in_order = in_order
         lines = "'done'" if training else "'done', 'error'"
@@ -46,7 +48,7 @@ class Output:
 
     def __call__(self, db: sqlite3.Connection) -> None:
         """Write what the last commit added. Raises `JournalError` when that fails."""
-        if self._closed:
+        if self._closed or not self.begun:
             return
         if self._file is None:
             self._open(db)
@@ -58,9 +60,7 @@ class Output:
             (self._next_error,),
         )
         for ordinal, line in failures.fetchall():
-            if self._errors is None:
-                self._errors = _Appended(self.errors)
-            self._errors.append(line)
+            self._fail(line)
             self._next_error = ordinal
         if self.closing:
             self._closed = True
@@ -107,6 +107,15 @@ class Output:
             beside.replace(self.path)
             db.execute("DELETE FROM meta WHERE name = 'rewrite'")
         self._file = _Appended(self.path, kept)
+        useless = db.execute("SELECT line FROM rows WHERE state = 'left' ORDER BY ordinal")
+        for (line,) in useless:  # bad lines are met again, or are mended
+            self._fail(line)
+        (self._next_error,) = db.execute("SELECT coalesce(max(ordinal), 0) FROM rows").fetchone()
+
+    def _fail(self, line: bytes) -> None:
+        if self._errors is None:
+            self._errors = _Appended(self.errors)
+        self._errors.append(line)
 
     def _kept(self, db: sqlite3.Connection) -> int | None:
         """How many bytes of the file are lines that the journal knows; `None` if it must be made anew."""

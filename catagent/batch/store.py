@@ -80,7 +80,7 @@ class Store:
         self.output = output
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(folder / "lock")
+            self._lock = FileLock(folder / "lock", thread_local=False)
             self._lock.acquire(timeout=0)
         except Timeout:
             raise JournalError(f"another process is at work on the job in {folder}") from None
@@ -137,6 +137,7 @@ class Store:
 
     async def begin(self) -> None:
         """Owe again what failed, and bring the output file to what the journal says."""
+        self.output.begun = True
         failed = self.journal.reader.execute("SELECT 1 FROM rows WHERE state = 'error' LIMIT 1").fetchone()
         if failed:
             self.remember("rewrite", True)
