@@ -119,7 +119,7 @@ def numbered(drafts: Iterable[Draft], *, weights: bool) -> tuple[Criterion, ...]
 
 
 def _objection(text: str, weight: float | None, negative: bool) -> str | None:
-    if len(text) < 8 or len(text.split()) < 2:
+    if len(text) < 8 or len(text.split()) < 2 or not isinstance(_key(text), frozenset):
         return "too short to check"
     if len(text.split()) > 80:
         return "too long for one property"

@@ -80,8 +80,8 @@ class RubricProposer:
         if sample.choice is None:
             raise sample.error or GarbledError("the model gave nothing")
         drafts = read_drafts(sample.choice.text)
-        if sample.choice.finish_reason == "length":
-            drafts = drafts[:-1]  # the last one is cut off
+        if sample.choice.finish_reason == "length" and "{" not in (sample.choice.text or ""):
+            drafts = drafts[:-1]  # it is cut off; in JSON it was not read in the first place
         return sift(drafts, negative=self._options.negative)
 
     def _complaint(self, found: Sifted) -> str:

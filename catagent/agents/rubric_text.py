@@ -143,7 +143,7 @@ def _tidy(raw: str) -> str:
     text = plain(raw[: 4 * _LONGEST])
     for _ in range(3):
         text = _LEAD.sub("", text).strip()
-    text = text.replace("**", "").replace("__", "").strip(" \t*`")
+    text = text.replace("**", "").replace("__", "").strip(" \t*`,")
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1].strip()
     return text[:_LONGEST]

@@ -121,7 +121,18 @@ def test_negative_criteria_only_when_asked_for() -> None:
     assert [d.weight for d in sift(drafts, negative=True).drafts] == [-4.0, 2.0]
 
 
-@pytest.mark.parametrize("text", ["Good.", "Yes", "x" * 600, "word " * 90, '{"met": "yes", "a": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Good.",
+        "Yes",
+        "States that…",
+        "The response mentions it.",
+        "x" * 600,
+        "word " * 90,
+        '{"met": "yes", "a": 1}',
+    ],
+)
 def test_what_is_no_criterion_is_refused(text: str) -> None:
     assert texts(text) == []
 
