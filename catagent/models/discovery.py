@@ -28,7 +28,8 @@ async def list_models(
 ) -> list[dict[str, Any]]:
     """What an endpoint lists, waiting at most `patience` seconds. Raises `ModelError` or `TimeoutError`."""
     key = config.api_key.get_secret_value() if config.api_key else None
-    lane = FastLane(config.base_url or "", api_key=key, name=provider)
+    headers = {name: value.get_secret_value() for name, value in config.headers.items()}
+    lane = FastLane(config.base_url or "", api_key=key, headers=headers, name=provider)
     try:
         async with asyncio.timeout(patience):
             return await lane.models()
