@@ -195,9 +195,7 @@ def _sentence(head: str, clause: str, end: str) -> str:
 
 def _key(text: str) -> frozenset[str] | str:
     """Two criteria with the same content words are one; negations and numbers are content."""
-    words = [w for w in _WORD.findall(text.lower()) if w not in _STOP]
-    stems = frozenset(_stem(w) for w in words) - _STOP
-    return stems or text.lower()
+    return frozenset(map(_stem, _WORD.findall(text.lower()))) - _STEMMED_STOP or text.lower()
 
 
 def _stem(word: str) -> str:
@@ -205,6 +203,9 @@ def _stem(word: str) -> str:
         if word.endswith(suffix) and len(word) - len(suffix) >= 4:
             return word[: -len(suffix)] + ("y" if suffix == "ies" else "")
     return word.rstrip("e") if len(word) > 4 else word
+
+
+_STEMMED_STOP = frozenset(map(_stem, _STOP))
 
 
 def _short(text: str) -> str:

@@ -32,7 +32,10 @@ def texts(*drafts: str, **options: bool) -> list[str]:
             ["The response mentions salt.", "The response mentions pepper."],
         ),
         ("Explains why A holds as well as describes B", ["Explains why A holds", "Describes B"]),
-        ("Does it mention A? Does it mention B?", ["Does it mention A?", "Does it mention B?"]),
+        (
+            "Does it mention ammonia? Does it mention boron?",
+            ["Does it mention ammonia?", "Does it mention boron?"],
+        ),
     ],
 )
 def test_compound_criteria_are_split(compound: str, atoms: list[str]) -> None:
