@@ -178,6 +178,15 @@ class CaT:
         twin.sampler = sampler or self.sampler
         return twin
 
+    def reached_by(self, registry: Callable[..., Registry]) -> CaT:
+        """A twin that reaches its models in another way, over connections of its own: `registry` makes what
+        a `Registry` is. It has to be closed as well.
+        """
+        twin = copy.copy(self)
+        twin._registries = weakref.WeakKeyDictionary()  # noqa: SLF001 - its own class
+        twin.registry = registry
+        return twin
+
     async def prepare(self) -> None:
         """Settle and load the sampler's model now: an embedded one is fetched and started."""
         run = await self.begin()

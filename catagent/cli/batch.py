@@ -21,8 +21,10 @@ from catagent.batch.reading import Files
 from catagent.batch.rows import Fields
 from catagent.batch.status import Status, status_of
 from catagent.batch.store import Places
+from catagent.batch.via import cancel_batches, in_batches
 from catagent.batch.work import Work
 from catagent.cat import CaT
+from catagent.cli.batch_news import BatchLog
 from catagent.cli.batch_view import role_table, view_of
 from catagent.cli.download import DownloadBar
 from catagent.cli.running import console, run_command
@@ -56,6 +58,8 @@ class Options:
     accept_changes: bool
     dry_run: bool
     quiet: bool
+    via: Any = None
+    cancel_batches: bool = False
 
 
 def run(options: Options) -> int:
@@ -75,8 +79,13 @@ async def _batch(options: Options) -> int:
     work = Work(o.mode, o.rewards, o.params)
     source = Files(inputs)
     with DownloadBar(console, quiet=o.quiet) as bar:
+        log = BatchLog(console, quiet=o.quiet)
         cat = CaT(**o.cat, note=bar.note, progress=bar.progress)
+        if o.via is not None:
+            cat = in_batches(cat, o.via, o.out, hear=log)
         async with cat:
+            if o.cancel_batches:
+                return await _cancel(cat, work, o)
             if o.dry_run:
                 _show_estimate(await estimate(cat, source, work, o.fields, o.out, o.limit), o)
                 return 0
@@ -99,20 +108,40 @@ async def _batch(options: Options) -> int:
                     accept_changes=o.accept_changes,
                 ),
             )
-            _listen(job)
-            with view_of(console, job, quiet=o.quiet):
-                report = await job.run()
+            log.progress = job.progress
+            _listen(job, at_once=o.via is not None)
+            try:
+                with view_of(console, job, quiet=o.quiet):
+                    report = await job.run()
+            finally:
+                if parting := log.parting():
+                    console.print(parting, soft_wrap=True)
     return _conclude(report, o)
 
 
-def _listen(job: Job) -> None:
-    """Ctrl-C once finishes the rows under way, twice stops at once. SIGTERM is the first of these."""
+async def _cancel(cat: CaT, work: Work, options: Options) -> int:
+    """Stop what runs at the provider; what it has done is collected by the next run."""
+    if options.via is None:
+        raise ConfigError("say with --via which provider has the batches")
+    cancelled = await cancel_batches(cat, work, options.out)
+    console.print(f"cancelled: {', '.join(cancelled)}" if cancelled else "nothing runs at the provider")
+    return 0
+
+
+def _listen(job: Job, *, at_once: bool) -> None:
+    """Ctrl-C once finishes the rows under way, twice stops at once. SIGTERM is the first of these.
+
+    Rows that are in provider batches may take a day: then the first stops `at_once`.
+    """
     asked = 0
 
     def interrupted() -> None:
         nonlocal asked
         asked += 1
-        if asked == 1:
+        if at_once:
+            job.stop("interrupt", "it was interrupted")
+            job.abort()
+        elif asked == 1:
             rows = job.progress.under_way
             console.print(f"finishing {rows} rows under way; Ctrl-C again stops at once", soft_wrap=True)
             job.stop("interrupt", "it was interrupted")

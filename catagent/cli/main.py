@@ -179,6 +179,13 @@ def batch(
     accept_changes: Annotated[
         bool, typer.Option("--accept-changes", help="Go on with another configuration or input.")
     ] = False,
+    via: Annotated[
+        str | None,
+        typer.Option(metavar="SDK", help="As batches of the provider, at half price: openai or together."),
+    ] = None,
+    cancel_batches: Annotated[
+        bool, typer.Option("--cancel-batches", help="With --via: stop what runs at the provider.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would take: rows, calls, tokens, cost.")
     ] = False,
@@ -210,7 +217,7 @@ def batch(
         fields=Fields(prompt_field, id_field, completions_field, reference_field, rubric_field),
         rewards=rewards, full=full, in_order=in_order, risk=risk if adaptive else None, usd=max_usd,
         tokens=max_tokens, minutes=max_minutes, limit=limit, accept_changes=accept_changes,
-        dry_run=dry_run, quiet=quiet,
+        dry_run=dry_run, quiet=quiet, via=via, cancel_batches=cancel_batches,
     )  # fmt: skip
     sys.exit(run(options))
 

@@ -57,6 +57,8 @@ class BatchNews:
     batch_id: str | None = None
     looks: int = 0
     seconds: float = 0.0
+    done: bool = False
+    """Whether the provider is through with it."""
 
 
 Hear: TypeAlias = Callable[[BatchNews], None]
@@ -139,7 +141,8 @@ class ProviderBatch:
         """Tell whoever listens."""
         if self._hear:
             r = self.record
-            self._hear(BatchNews(r.stage, r.model, text, r.batch_id, self._looks, seconds))
+            done = self.state is not None and self.state.final
+            self._hear(BatchNews(r.stage, r.model, text, r.batch_id, self._looks, seconds, done))
 
     @property
     def begun(self) -> bool:
