@@ -1,0 +1,79 @@
+"""Jobs in provider batches on the double, without waiting: in this process, or in one that can be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from catagent.batch.api import batch
+from catagent.batch.progress import Report
+from catagent.batch.via import in_batches
+from catagent.cat import CaT
+from catagent.models.config import Config, ProviderConfig, load_config
+from catagent.models.provider_batch import BatchNews, Polling
+from tests.agents.ugly import RUBRIC
+from tests.cast import SYNTHESIS
+from tests.doubles import prompt_of
+
+PROVIDERS = {"openai": "openai", "together": "together_ai"}
+SETTLE = 0.2
+POLLING = Polling(first=0.01, longest=0.03, patience=20)
+
+
+def stages(body: dict[str, Any], index: int) -> str:
+    """All four roles, by what is asked; every text names its question, so that no two prompts are equal."""
+    prompt = prompt_of(body)
+    number = next((word for word in prompt.replace("?", " ").split() if word.startswith("No.")), "No.x")
+    if "Write a rubric" in prompt:
+        return RUBRIC
+    if "<criterion_1_" in prompt or "<criteria_1_" in prompt:
+        return "<verdict><reason>because</reason><met>yes</met></verdict>"
+    if SYNTHESIS in prompt:
+        return f"# UNIFIED RESPONSE\nTo {number}: one, two. \\boxed{{4}}"
+    return f"{number} says {index}: \\boxed{{{4 + index % 2}}}"
+
+
+def tasks(count: int) -> list[dict[str, Any]]:
+    return [{"id": i, "prompt": f"No.{i:03d} asks: what is {i} + {i}?"} for i in range(count)]
+
+
+def config_of(via: str, base_url: str, **provider: Any) -> Config:
+    base = load_config()
+    given = {"api": "openai", "base_url": base_url, "api_key": "sk-of-the-double", **provider}
+    own = ProviderConfig.model_validate(given)
+    return base.model_copy(update={"providers": {**base.providers, PROVIDERS[via]: own}})
+
+
+def cat_for(via: str, base_url: str, *, provider: dict[str, Any] | None = None, **options: Any) -> CaT:
+    config = config_of(via, base_url, **(provider or {}))
+    return CaT(**{"model": f"{PROVIDERS[via]}/m", "n": 4, "kind": "verifiable", "config": config, **options})
+
+
+async def run_via(
+    via: Any,
+    base_url: str,
+    rows: Any,
+    out: Path,
+    *,
+    news: list[BatchNews] | None = None,
+    cat: dict[str, Any] | None = None,
+    lane: dict[str, Any] | None = None,
+    **options: Any,
+) -> Report:
+    hear = (lambda one: news.append(one)) if news is not None else None
+    given = {"settle": SETTLE, "polling": POLLING, **(lane or {})}
+    async with in_batches(cat_for(via, base_url, **(cat or {})), via, out, hear=hear, **given) as own:
+        return await batch(rows, out, cat=own, **options)
+
+
+def main() -> None:
+    """A job in a process of its own: `python -m tests.batch.via VIA BASE_URL ROWS OUT OPTIONS`."""
+    via, base_url, rows, out, options = sys.argv[1:]
+    asyncio.run(run_via(via, base_url, json.loads(rows), Path(out), **json.loads(options)))
+
+
+if __name__ == "__main__":
+    main()
