@@ -117,6 +117,8 @@ class CaT:
         self.proposing = options_of(RubricOptions, proposing, self.config.proposing)
         self.judging = options_of(JudgeOptions, judging, self.config.judging)
         self.rewarding = options_of(RewardOptions, rewarding, self.config.rewarding)
+        for name in (*self.rewarding.open, *self.rewarding.verifiable):
+            needs(name)  # an unknown reward is said before anything is sent
         self.prompts = Prompts(prompts)
         self.budget = budget
         self.journal = journal

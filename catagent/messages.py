@@ -197,7 +197,7 @@ class Rubric(Message):
     """What was split, merged or refused on the way."""
 
     @classmethod
-    def of(cls, given: Rubric | Iterable[str | Criterion | Mapping[str, Any]]) -> Rubric:
+    def of(cls, given: Rubric | str | Iterable[str | Criterion | Mapping[str, Any]]) -> Rubric:
         """A rubric that the caller brings: texts, criteria, or mappings.
 
         A mapping has `text` or `criterion`, and `weight` or `points` (HealthBench's words), and may have
@@ -205,6 +205,8 @@ class Rubric(Message):
         """
         if isinstance(given, Rubric):
             return given
+        if isinstance(given, str):
+            given = [given]
         criteria = tuple(_criterion(i, one) for i, one in enumerate(given, 1))
         if empty := [c.id for c in criteria if not c.text.strip()]:
             raise ValueError(f"criterion {empty[0]} of the rubric has no text")

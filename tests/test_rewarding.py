@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from catagent.cat import CaT
 from catagent.errors import AccountError, ConfigError
 from catagent.messages import Rubric
 from tests.cast import SYNTHESIS, cast, cat_on
@@ -170,3 +172,22 @@ def test_a_rubric_of_everything() -> None:
         ("c3", "e f", -3.0),
     ]
     assert Rubric.of(rubric) is rubric
+    assert [c.text for c in Rubric.of("Says one.").criteria] == ["Says one."]
+
+
+def test_an_unknown_reward_is_said_at_once() -> None:
+    with pytest.raises(ConfigError, match="there is no reward 'rubrics'; did you mean 'rubric'"):
+        CaT("double/m", rewarding={"open": {"rubrics": 1.0}})
+    with pytest.raises(ConfigError, match="RewardOptions: quorum"):
+        CaT("double/m", rewarding={"quorum": 2})
+
+
+def test_options_in_a_configuration_file(tmp_path: Path) -> None:
+    file = tmp_path / "providers.yaml"
+    file.write_text("judging: {criteria_per_call: null}\nrewarding: {open: {judge_equivalence: 1}}\n")
+    cat = CaT(config=file, judging={"votes": 3})
+    assert (cat.judging.criteria_per_call, cat.judging.votes) == (None, 3)
+    assert cat.rewarding.open == {"judge_equivalence": 1.0}
+    file.write_text("judging: {vote: 3}\n")
+    with pytest.raises(ConfigError, match=r"unknown key 'judging.vote'; did you mean 'votes'"):
+        CaT(config=file)
