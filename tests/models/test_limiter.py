@@ -80,7 +80,7 @@ async def test_a_newcomer_does_not_overtake_those_who_wait() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 29), st.integers(0, 3)), max_size=40), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_cancelled_waiters_leave_no_trace(cancels: list[tuple[int, int]], paced: bool) -> None:
     async def check() -> None:
         limiter, leave = Limiter(FIXED), asyncio.Event()
