@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 
-from catagent.agents.fencing import INVISIBLE
+from catagent.agents.fencing import INVISIBLE, shortened
 from catagent.messages import Finding
 
 __all__ = ["tampering"]
 
-_LONGEST = 200_000
+_LONGEST = 40_000
 _EXCERPT = 120
 _GRADER = r"(?:grader|evaluator|judge|examiner|assessor|reviewer|rubric|criteri(?:on|a))s?"
 _SIGNS: dict[str, tuple[str, ...]] = {
@@ -84,9 +84,10 @@ _JOINER = re.compile("[\u200c\u200d\ufe0e\ufe0f]")
 def tampering(text: str) -> tuple[Finding, ...]:
     """What in a response looks meant for whoever judges it, at most one finding a kind.
 
-    Joiners and emoji selectors, which honest text needs, do not count as hidden characters.
+    Joiners and emoji selectors, which honest text needs, do not count as hidden characters. Of a very long
+    text the beginning and the end are looked at.
     """
-    scanned = text[:_LONGEST]
+    scanned = shortened(text, _LONGEST)
     hidden = INVISIBLE.findall(_JOINER.sub("", scanned))
     findings = []
     if hidden:
