@@ -64,7 +64,7 @@ class RubricProposer:
         if left := len(found.drafts) - len(kept):
             notes.append(f"left out {left} criteria beyond {options.at_most}")
         rubric = Rubric(
-            parents=(reference.id,),
+            parents=self._parents(reference),
             criteria=numbered(kept, weights=options.weights),
             source=options.sees,
             notes=tuple(notes[:50]),
@@ -72,6 +72,12 @@ class RubricProposer:
         if self._emit:
             self._emit(RubricReady(rubric=rubric))
         return rubric
+
+    def _parents(self, reference: Reference) -> tuple[str, ...]:
+        seen = () if self._options.sees == "question" else (reference.id,)
+        if self._options.sees != "contrast" or self._group is None:
+            return seen
+        return (*seen, *(r.id for r in self._group.survivors))
 
     async def _attempt(self, reference: Reference, form: Format, again: str | None) -> Sifted:
         messages: list[ChatMessage] = [{"role": "user", "content": self._rendered(reference, form, again)}]

@@ -79,6 +79,8 @@ async def test_what_it_sees(sees: str, shown: list[str], hidden: list[str]) -> N
     assert [s for s in shown if s not in prompt] == []
     assert [s for s in hidden if s in prompt] == []
     assert rubric.source == sees
+    assert (REFERENCE.id in rubric.parents) is (sees != "question")
+    assert ({r.id for r in GROUP.survivors} <= set(rubric.parents)) is (sees == "contrast")
 
 
 async def test_one_repair_request_and_both_replies_count() -> None:
