@@ -24,7 +24,7 @@ __all__ = ["AfterCommit", "SqliteJournal"]
 AfterCommit: TypeAlias = Callable[[sqlite3.Connection], None]
 """Called in the writing thread after each commit, before anyone is told of it."""
 
-_LINGER = 0.004
+_LINGER = 0.002
 _SQUEEZED = 1024
 _SCHEMA = "CREATE TABLE IF NOT EXISTS samples (key BLOB PRIMARY KEY, stage TEXT, value BLOB)"
 _PUT = "INSERT OR REPLACE INTO samples (key, stage, value) VALUES (?, ?, ?)"
