@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import openai
+import together
 
 from catagent.batch.api import batch
 from catagent.batch.progress import Report
@@ -14,12 +19,13 @@ from catagent.batch.via import in_batches
 from catagent.cat import CaT
 from catagent.models.config import Config, ProviderConfig, load_config
 from catagent.models.provider_batch import BatchNews, Polling
-from tests.agents.ugly import RUBRIC
 from tests.cast import SYNTHESIS
 from tests.doubles import prompt_of
+from tests.judges import judge
 
 PROVIDERS = {"openai": "openai", "together": "together_ai"}
 SETTLE = 0.2
+AGREES = judge(lambda response, criterion: True)
 POLLING = Polling(first=0.01, longest=0.03, patience=20)
 
 
@@ -27,10 +33,8 @@ def stages(body: dict[str, Any], index: int) -> str:
     """All four roles, by what is asked; every text names its question, so that no two prompts are equal."""
     prompt = prompt_of(body)
     number = next((word for word in prompt.replace("?", " ").split() if word.startswith("No.")), "No.x")
-    if "Write a rubric" in prompt:
-        return RUBRIC
-    if "<criterion_1_" in prompt or "<criteria_1_" in prompt:
-        return "<verdict><reason>because</reason><met>yes</met></verdict>"
+    if "Write a rubric" in prompt or "<criteria_1_" in prompt:
+        return AGREES(body)
     if SYNTHESIS in prompt:
         return f"# UNIFIED RESPONSE\nTo {number}: one, two. \\boxed{{4}}"
     return f"{number} says {index}: \\boxed{{{4 + index % 2}}}"
@@ -69,11 +73,49 @@ async def run_via(
         return await batch(rows, out, cat=own, **options)
 
 
+class Worker:
+    """Runs jobs in processes that can be killed. They are forked from one that has imported everything."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-W", "error", "-m", "tests.batch.via"]
+        pipe = subprocess.PIPE
+        self._parent = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        self._read()
+
+    def _read(self) -> int:
+        assert self._parent.stdout is not None
+        return int(self._parent.stdout.readline())
+
+    def start(self, *job: Any) -> int:
+        """Begin a job as `run_via` does; the id of its process."""
+        assert self._parent.stdin is not None
+        self._parent.stdin.write(json.dumps(job) + "\n")
+        self._parent.stdin.flush()
+        return self._read()
+
+    def wait(self) -> int:
+        """How the job's process ended: its exit code, or minus the signal."""
+        return self._read()
+
+    def close(self) -> None:
+        self._parent.communicate(timeout=10)
+
+
 def main() -> None:
-    """A job in a process of its own: `python -m tests.batch.via VIA BASE_URL ROWS OUT OPTIONS`."""
-    via, base_url, rows, out, options = sys.argv[1:]
-    asyncio.run(run_via(via, base_url, json.loads(rows), Path(out), **json.loads(options)))
+    print(0, flush=True)
+    for line in sys.stdin:
+        if (pid := os.fork()) == 0:
+            via, base_url, rows, out, options = json.loads(line)
+            os.dup2(2, 1)
+            asyncio.run(run_via(via, base_url, rows, Path(out), **options))
+            os._exit(0)
+        print(pid, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 
 
 if __name__ == "__main__":
+    for sdk in (openai.AsyncOpenAI, together.AsyncTogether):
+        resources = sdk(api_key="none")  # they are imported when they are first looked at
+        assert resources.files and resources.batches
+
     main()
