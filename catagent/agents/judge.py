@@ -71,7 +71,7 @@ class Judge:
 
         def render(ids: Sequence[str], again: str | None) -> str:
             texts = [" ".join(cleaned(named[i].text).split()) for i in ids]
-            own = {"again": again, **answer_form(self._options, single=single)}
+            own = answer_form(self._options, again, single=single)
             if single:
                 return _rendered(
                     self._prompts, "judge_verdict", response, self._question, {"criterion": texts[0]}, own
@@ -112,7 +112,7 @@ class EquivalenceJudge:
         response, reference = _text_of(rollout), cleaned(self._reference.text)
 
         def render(_: Sequence[str], again: str | None) -> str:
-            own = {"again": again, **answer_form(self._options, single=True)}
+            own = answer_form(self._options, again, single=True)
             return _rendered(
                 self._prompts, "judge_equivalence", response, self._question, {"reference": reference}, own
             )

@@ -1,7 +1,9 @@
 """One question to a judge, put as often as it takes: votes, one repeat of what cannot be read, quorum.
 
-What comes out is a verdict a criterion, whatever happens: a request that failed and a reply that nobody can
-read are `unscored`, with the reason. Only what ends a whole job is raised (`AccountError`, `BudgetError`).
+The repeat asks for JSON, by schema where the endpoint takes one: what a model did not manage freely it may
+manage under a grammar. What comes out is a verdict a criterion, whatever happens: a request that failed and
+a reply that nobody can read are `unscored`, with the reason. Only what ends a whole job is raised
+(`AccountError`, `BudgetError`).
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ async def poll(
 
     async def ask(wanted: Sequence[str], again: str | None, votes: int, first: int) -> list[_Ballot]:
         messages: list[ChatMessage] = [{"role": "user", "content": render(wanted, again)}]
-        schema = verdict_schema(options.evidence, single=single) if options.format == "json" else None
+        by_schema = options.format == "json" or again is not None
+        schema = verdict_schema(options.evidence, single=single) if by_schema else None
         params = {"logprobs": True, "top_logprobs": 5} if options.probabilities else None
         samples = await structured_samples(
             model, messages, votes, schema, name="verdict", params=params, first=first
@@ -52,10 +55,12 @@ async def poll(
     return [_verdict(i, [b[i] for b in ballots], response, options) for i in ids]
 
 
-def answer_form(options: JudgeOptions, *, single: bool) -> dict[str, str]:
-    """The prompt's inputs that say what form the answer has."""
-    asked = {"evidence": ""} if options.evidence else {}
-    if options.format == "json":
+def answer_form(options: JudgeOptions, again: str | None, *, single: bool) -> dict[str, str | None]:
+    """The prompt's inputs that say what form the answer has, and why it is asked for again."""
+    asked: dict[str, str | None] = {"again": again}
+    if options.evidence:
+        asked["evidence"] = ""
+    if options.format == "json" or again is not None:
         quote = '"quote": "…", ' if options.evidence else ""
         one = f'"reason": "…", {quote}"met": true or false'
         return {**asked, "json": f"{{{one}}}" if single else f'{{"verdicts": [{{"id": "c1", {one}}}, …]}}'}

@@ -102,6 +102,9 @@ async def test_an_unreadable_verdict_is_asked_once_more() -> None:
         assert states(verdicts) == ["met"]
         assert "could not be read" in double.requests[1].prompt
         assert "could not be read" not in double.requests[0].prompt
+        first, again = (r.body for r in double.requests)
+        assert "response_format" not in first
+        assert again["response_format"]["json_schema"]["schema"]["required"] == ["reason", "met"]
 
 
 async def test_twice_unreadable_is_unscored_with_the_reason() -> None:
