@@ -116,6 +116,7 @@ def main() -> None:
 if __name__ == "__main__":
     for sdk in (openai.AsyncOpenAI, together.AsyncTogether):
         resources = sdk(api_key="none")  # they are imported when they are first looked at
-        assert resources.files and resources.batches
+        assert resources.files
+        assert resources.batches
 
     main()

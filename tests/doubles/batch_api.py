@@ -68,7 +68,7 @@ class BatchApiDouble(Loopback):
     reply: `(body, index)` to the text of a choice.
     fate: see `Fate`.
     troubles: by operation (`upload`, `create`, `retrieve`, `list`, `content`, `cancel`) what happens to the
-        next calls: None, a status to refuse with, or `lost`: it is done, and the reply is cut.
+        next calls: None, a status to refuse with, `lost`: it is done, and the reply is cut, or `half` of it.
     on: called with the operation and the batch (or None) before each reply.
     held: while it says True of a batch, the batch does not move on.
     queue: requests at a time; a batch beyond it fails with `token_limit_exceeded`.
@@ -105,6 +105,7 @@ class BatchApiDouble(Loopback):
         self.submitted: Counter[bytes] = Counter()
         self.hits: Counter[str] = Counter()
         self.direct = 0
+        self.refusing: Callable[[str], str] = lambda name: f"No luck with {name}."
         self._ids = itertools.count(1)
 
     @property
@@ -164,8 +165,10 @@ class BatchApiDouble(Loopback):
         plan = self.troubles.get(name)
         trouble = plan.popleft() if plan else None
         if isinstance(trouble, int):
-            return web.Response(status=trouble, body=error_body(f"No luck with {name}."), headers=JSON)
+            return web.Response(status=trouble, body=error_body(self.refusing(name)), headers=JSON)
         response, job = await perform(request, *args)
+        if trouble == "half":
+            response.body = response.body[: len(response.body) // 2]
         self.on(name, job)
         return cut(request) if trouble == "lost" else response
 
