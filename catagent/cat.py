@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pydantic import ValidationError
-
 from catagent.agents.prompts import Prompts
 from catagent.agents.sampler import Sampler, rollout_of, settled_kind
 from catagent.answers import extract
@@ -44,7 +42,7 @@ from catagent.models.ledger import Budget, Ledger
 from catagent.models.model import Model
 from catagent.models.registry import Registry
 from catagent.options import JudgeOptions, RewardOptions, RubricOptions, options_of
-from catagent.rewarding import Derived, derive_rewards
+from catagent.rewarding import Derived, brought_rubric, derive_rewards
 from catagent.rewards import needs
 
 __all__ = ["CaT", "Completion", "Prompt"]
@@ -220,6 +218,9 @@ class CaT:
         run = await self.begin(emit)
         sampler = await run.model("sampler")
         estimate = await self._estimator(run, task, estimator)
+        if rewards and task.kind != "verifiable":
+            for role in ("rubric_proposer", "judge"):
+                await run.model(role)  # a model that nobody knows is said before rollouts are bought
         if emit:
             emit(Started(task=task, n=n or self.n, model=sampler.name))
         sample = self.sampler(sampler, self.prompts, n=n or self.n, quorum=self.quorum, emit=emit)
@@ -242,7 +243,7 @@ class CaT:
         `rubric` (texts, criteria, or mappings as in HealthBench) the task is open-ended and no reference
         is needed. A completion is a text, an assistant message, or `None` for one that failed.
         """
-        given = None if rubric is None else _brought(rubric)
+        given = None if rubric is None else brought_rubric(rubric)
         task = Task.of(prompt, kind="open" if given else kind or self.kind)
         rollouts = tuple(_completed(task, i, c) for i, c in enumerate(completions))
         group = RolloutGroup(
@@ -389,12 +390,3 @@ def _given(reference: str | Reference) -> Estimator:
         return known
 
     return estimate
-
-
-def _brought(rubric: Rubric | Iterable[str | Criterion | Mapping[str, Any]]) -> Rubric:
-    """The caller's own rubric."""
-    try:
-        return Rubric.of(rubric)
-    except ValueError as error:  # of pydantic, or our own
-        said = str(error).splitlines()[0] if isinstance(error, ValidationError) else str(error)
-        raise ConfigError(f"the rubric cannot be used: {said}") from None

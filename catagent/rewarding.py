@@ -6,22 +6,25 @@ whole job (`AccountError`, `BudgetError`) are raised.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
 
 from catagent.agents.judge import Judge
 from catagent.agents.prompts import Prompts
 from catagent.agents.rubric_proposer import RubricProposer
-from catagent.errors import AccountError, ModelError, RubricError
+from catagent.errors import AccountError, ConfigError, ModelError, RubricError
 from catagent.events import Emit, RewardsReady, RubricReady
 from catagent.gathering import gathered
-from catagent.messages import Judgement, Reference, Reward, RolloutGroup, Rubric, Task
+from catagent.messages import Criterion, Judgement, Reference, Reward, RolloutGroup, Rubric, Task
 from catagent.models.model import Model
 from catagent.options import JudgeOptions, RewardOptions, RubricOptions
 from catagent.rewards import RewardContext, needs
 from catagent.rewards.combined import combined
 
-__all__ = ["Derived", "derive_rewards"]
+__all__ = ["Derived", "brought_rubric", "derive_rewards"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +125,12 @@ def _noted(judgements: tuple[Judgement, ...]) -> list[str]:
         kinds = sorted({finding.kind for j in suspicious for finding in j.findings})
         notes.append(f"{len(suspicious)} rollouts seem to address the judge: {', '.join(kinds)}")
     return notes
+
+
+def brought_rubric(rubric: Rubric | str | Iterable[str | Criterion | Mapping[str, Any]]) -> Rubric:
+    """The caller's own rubric. Raises `ConfigError` for one that cannot be used."""
+    try:
+        return Rubric.of(rubric)
+    except ValueError as error:  # of pydantic, or our own
+        said = str(error).splitlines()[0] if isinstance(error, ValidationError) else str(error)
+        raise ConfigError(f"the rubric cannot be used: {said}") from None

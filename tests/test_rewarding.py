@@ -182,6 +182,13 @@ def test_an_unknown_reward_is_said_at_once() -> None:
         CaT("double/m", rewarding={"quorum": 2})
 
 
+async def test_an_unknown_judge_is_said_before_rollouts_are_bought() -> None:
+    async with ProviderDouble(reply=play()) as double, cat_on(double, judge="nobody") as cat:
+        with pytest.raises(ConfigError, match="does not name a provider"):
+            await cat.solve("Say.", kind="open", rewards=True)
+        assert double.received == 0
+
+
 def test_options_in_a_configuration_file(tmp_path: Path) -> None:
     file = tmp_path / "providers.yaml"
     file.write_text("judging: {criteria_per_call: null}\nrewarding: {open: {judge_equivalence: 1}}\n")
