@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from catagent.agents.evidence import cited
-from catagent.agents.verdicts import Reading, probability_met, read_verdict, read_verdicts, verdict_schema
+from catagent.agents.probability import probability_met
+from catagent.agents.verdicts import Reading, read_verdict, read_verdicts, verdict_schema
 from catagent.gathering import gathered
 from catagent.messages import ChatMessage, Verdict, VerdictState
 from catagent.models.model import Model, Sample

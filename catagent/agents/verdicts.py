@@ -7,18 +7,16 @@ response, so what stands inside a reason is never a verdict.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from catagent.agents.markup import elements, json_values, plain, readable
-from catagent.models.client import TokenLogprob
 
-__all__ = ["Reading", "probability_met", "read_verdict", "read_verdicts", "verdict_schema"]
+__all__ = ["MET_NAMES", "NO", "YES", "Reading", "read_verdict", "read_verdicts", "verdict_schema"]
 
-_MET = (
+MET_NAMES = (
     "met",
     "verdict",
     "answer",
@@ -33,9 +31,9 @@ _MET = (
 _REASON = ("reason", "reasoning", "explanation", "rationale", "justification", "thinking")
 _QUOTE = ("quote", "evidence", "citation")
 _ID = ("id", "criterion_id", "criterion", "number")
-_YES = r"yes|y|met|true|satisfied|pass(?:es|ed)?|fulfilled|1"
-_NO = r"no|n|(?:not|un)[\s-]?(?:met|satisfied|fulfilled)|false|fail(?:s|ed)?|does\s+not\s+meet|0"
-_WORD = re.compile(rf"[\W_]*(?:(?P<no>{_NO})|(?P<yes>{_YES}))(?![\w'’])", re.I)
+YES = r"yes|y|met|true|satisfied|pass(?:es|ed)?|fulfilled|1"
+NO = r"no|n|(?:not|un)[\s-]?(?:met|satisfied|fulfilled)|false|fail(?:s|ed)?|does\s+not\s+meet|0"
+_WORD = re.compile(rf"[\W_]*(?:(?P<no>{NO})|(?P<yes>{YES}))(?![\w'’])", re.I)
 _SPELT = r"yes|no|(?:not |un)?met|true|false"
 _ALONE = re.compile(rf"[\W_]{{0,12}}(?:{_SPELT})[\W_]{{0,12}}", re.I)
 _OPENING = re.compile(rf"[\W_]{{0,12}}({_SPELT})[*_]{{0,3}}\s{{0,3}}[,.:;–—-]", re.I)
@@ -52,7 +50,6 @@ _BY_ID = re.compile(
     r"^[\s>*_#-]{0,12}(?:criterion\s*)?[\[(\"']?([\w.-]{1,40})[\])\"']?[\s*_]{0,6}[:.)=–-]\s{0,6}(.{1,600})$",
     re.I | re.M,
 )
-_SIDE = re.compile(rf"[\W_]*(?:(?P<no>{_NO}|un|not)|(?P<yes>{_YES}))[\W_]*", re.I)
 
 
 def verdict_schema(evidence: bool, *, single: bool) -> dict[str, Any]:
@@ -154,7 +151,7 @@ def _agreed(found: list[Reading]) -> Reading:
 def _from_markup(text: str) -> Reading | None:
     reason, rest = _cut_out(text, _REASON)
     quote, rest = _cut_out(rest, _QUOTE)
-    said = [plain(e.body) or " ".join(e.attributes.values()) for e in elements(rest, _MET)]
+    said = [plain(e.body) or " ".join(e.attributes.values()) for e in elements(rest, MET_NAMES)]
     if not said:
         return None
     return _agreed(
@@ -175,7 +172,7 @@ def _cut_out(text: str, names: Sequence[str]) -> tuple[str | None, str]:
     if closings:
         body, rest = text[opening.end() : closings[-1].start()], text[closings[-1].end() :]
     else:
-        follows = re.compile(rf"<(?:{'|'.join((*_MET, *_QUOTE))})\b", re.I).search(text, opening.end())
+        follows = re.compile(rf"<(?:{'|'.join((*MET_NAMES, *_QUOTE))})\b", re.I).search(text, opening.end())
         end = follows.start() if follows else len(text)
         body, rest = text[opening.end() : end], text[end:]
     return plain(body), text[: opening.start()] + rest
@@ -195,7 +192,7 @@ def _mappings(text: str) -> list[Mapping[str, Any]]:
                 found += [v for v in inner if isinstance(v, dict)]
             elif one and all(isinstance(v, dict) for v in one.values()):
                 found += [{"id": k, **v} for k, v in one.items()]
-            elif one and not any(k in one for k in _MET):
+            elif one and not any(k in one for k in MET_NAMES):
                 found += [{"id": k, "met": v} for k, v in one.items() if isinstance(v, bool | str)]
             else:
                 found.append(one)
@@ -204,7 +201,7 @@ def _mappings(text: str) -> list[Mapping[str, Any]]:
 
 def _from_mapping(one: Mapping[str, Any]) -> Reading | None:
     lowered = {str(k).lower(): v for k, v in one.items()}
-    key = next((k for k in _MET if k in lowered), None)
+    key = next((k for k in MET_NAMES if k in lowered), None)
     if key is None:
         return None
     value = lowered[key]
@@ -238,47 +235,8 @@ def _side(text: str) -> bool | None:
     met = match["yes"] is not None
     after = text[match.end() :]
     other = (
-        re.search(rf"\b(?:{_NO if met else 'yes|met|true|satisfied'})\b", after[:40], re.I)
+        re.search(rf"\b(?:{NO if met else 'yes|met|true|satisfied'})\b", after[:40], re.I)
         if len(after.split()) <= 3
         else None
     )
     return None if other else met
-
-
-def probability_met(logprobs: Sequence[TokenLogprob] | None) -> float | None:
-    """p(met): the share of `yes` among the likeliest tokens in the place of the last verdict word.
-
-    `None` where there are no log-probabilities or the verdict's token cannot be found.
-    """
-    if not logprobs:
-        return None
-    text = "".join(t.token for t in logprobs)
-    places = list(
-        re.finditer(
-            rf"<(?:{'|'.join(_MET)})>|[\"'](?:{'|'.join(_MET)})[\"']\s*:|\b(?:verdict|answer|met)\s*:",
-            text,
-            re.I,
-        )
-    )
-    start = places[-1].end() if places else 0
-    at = 0
-    for token in logprobs:
-        at += len(token.token)
-        if at <= start or _SIDE.fullmatch(token.token) is None:
-            continue
-        return _share(token)
-    return None
-
-
-def _share(token: TokenLogprob) -> float:
-    options = dict(token.top)
-    options.setdefault(token.token, token.logprob)
-    mass = {True: 0.0, False: 0.0}
-    for word, logprob in options.items():
-        if said := _SIDE.fullmatch(word):
-            mass[said["yes"] is not None] += math.exp(min(0.0, logprob))
-    for side in (True, False):
-        if mass[side] == 0.0:  # not listed: it can have no more than what the listed ones leave
-            mass[side] = max(0.0, 1.0 - sum(math.exp(min(0.0, p)) for p in options.values()))
-    total = mass[True] + mass[False]
-    return min(1.0, mass[True] / total) if total > 0 else 0.5

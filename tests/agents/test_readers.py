@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catagent.agents.markup import elements, json_values, readable
+from catagent.agents.probability import probability_met
 from catagent.agents.rubric_text import read_drafts
-from catagent.agents.verdicts import probability_met, read_verdict, read_verdicts
+from catagent.agents.verdicts import read_verdict, read_verdicts
 from catagent.models.client import TokenLogprob
 
 UGLY = [json.loads(line) for line in Path(__file__).with_name("ugly.jsonl").read_text("utf-8").splitlines()]
