@@ -14,7 +14,7 @@ from catagent.batch.lines import MODES, Mode
 from catagent.batch.progress import Report
 from catagent.batch.reading import Files, RawRow, Rows, Source
 from catagent.batch.rows import Fields
-from catagent.batch.via import in_batches
+from catagent.batch.via import in_batches, rows_in_batches
 from catagent.batch.work import Work
 from catagent.cat import CaT
 from catagent.errors import ConfigError
@@ -40,6 +40,7 @@ async def batch(
     max_minutes: float | None = None,
     accept_changes: bool = False,
     via: Via | None = None,
+    under_way: int | None = None,
     **options: Any,
 ) -> Report:
     """Solve many rows; `rows` is the name of a file, or prompts and objects as a line of input has them.
@@ -48,7 +49,8 @@ async def batch(
     Without, they are in the report, in the order of the rows. `cat` is the pipeline to use; without it one
     is made from `options` as `CaT` takes them. `params` are sampling parameters of the rollouts, `adaptive`
     is the risk with which to stop drawing them early, `max_tokens` the budget of the whole job. `via` has
-    the requests go as batches of the provider (docs/provider-batches.md), which takes `out`.
+    the requests go as batches of the provider (docs/provider-batches.md), which takes `out`; `under_way`
+    are the rows that are then in memory at once.
 
     Raises `ConfigError` before anything is sent, `AccountError` when a provider refuses for good, and
     `JournalError` when what is bought cannot be kept. A row that fails is a line with an `error`.
@@ -72,6 +74,8 @@ async def batch(
     own = CaT(**options) if cat is None else cat
     if via is not None:
         own = in_batches(own, via, out or "")
+        most = under_way or rows_in_batches(own, job_options.work)
+        job_options = replace(job_options, under_way=most)
     try:
         if out is not None:
             return await Job(own, source, Path(out), job_options).run()

@@ -72,6 +72,8 @@ class JobOptions:
     """Seconds to wait for a provider that fails for everyone, before its rows count as failed."""
     limit: int | None = None
     """Only the first rows of the input."""
+    under_way: int | None = None
+    """Rows begun and not finished, at most; `None` leaves it to the limiters."""
     accept_changes: bool = False
 
 
@@ -175,7 +177,7 @@ class Job:
         )
         models = await models_of(self._cat, o.work)
         self.endpoints = endpoints_of(models)
-        self._window = Window([e.limiter for e in self.endpoints])
+        self._window = Window([e.limiter for e in self.endpoints], o.under_way)
         for endpoint in self.endpoints:
             endpoint.policy = replace(endpoint.policy, outage=o.outage)
         layout = {"full": o.full, "in_order": o.in_order, "adaptive": o.risk}

@@ -19,7 +19,10 @@ from catagent.errors import ConfigError, JournalError
 from catagent.models.deferred_registry import VIA, DeferredRegistry, Via
 from catagent.models.provider_batch import Hear
 
-__all__ = ["cancel_batches", "in_batches"]
+__all__ = ["cancel_batches", "in_batches", "rows_in_batches"]
+
+_MOST_ROWS = 25_000
+_MOST_REQUESTS = 40_000
 
 
 def in_batches(cat: CaT, via: Via, out: str | Path, *, hear: Hear | None = None, **options: Any) -> CaT:
@@ -32,6 +35,20 @@ def in_batches(cat: CaT, via: Via, out: str | Path, *, hear: Hear | None = None,
         raise ConfigError(f"batches go via {' or '.join(VIA)}, not {via!r}")
     folder = folder_of(out) / "batches"
     return cat.reached_by(partial(DeferredRegistry, via=via, folder=folder, hear=hear, **options))
+
+
+def rows_in_batches(cat: CaT, work: Work) -> int:
+    """How many rows to have under way: as many as the requests that wait for them fit into about 1 GB.
+
+    A row has one request at a time, or one for each rollout and criterion while it is judged.
+    """
+    requests = 1
+    if work.mode in ("rl", "score") or work.rewards:
+        in_one = cat.judging.criteria_per_call or cat.proposing.at_most
+        requests = cat.n * cat.judging.votes * -(-cat.proposing.at_most // in_one)
+    if cat.kind == "verifiable":
+        requests = 1
+    return max(1, min(_MOST_ROWS, _MOST_REQUESTS // requests))
 
 
 async def cancel_batches(cat: CaT, work: Work, out: str | Path) -> list[str]:

@@ -16,13 +16,19 @@ _LEAST = 16
 
 
 class Window:
-    """Says whether there is room for one more row. `limiters` are those of all roles."""
+    """Says whether there is room for one more row. `limiters` are those of all roles.
 
-    def __init__(self, limiters: Sequence[Limiter]) -> None:
+    Where requests wait for a day in provider batches, limiters say nothing: then `most` rows are let in.
+    """
+
+    def __init__(self, limiters: Sequence[Limiter], most: int | None = None) -> None:
         self._limiters = tuple(limiters)
+        self._most = most
 
     def admits(self, rows: int) -> bool:
         """Whether to begin another row when `rows` are under way."""
+        if self._most is not None:
+            return rows < self._most
         allowed, waiting = 0, 0
         for limiter in self._limiters:
             state = limiter.state

@@ -21,7 +21,7 @@ from catagent.batch.reading import Files
 from catagent.batch.rows import Fields
 from catagent.batch.status import Status, status_of
 from catagent.batch.store import Places
-from catagent.batch.via import cancel_batches, in_batches
+from catagent.batch.via import cancel_batches, in_batches, rows_in_batches
 from catagent.batch.work import Work
 from catagent.cat import CaT
 from catagent.cli.batch_news import BatchLog
@@ -60,6 +60,7 @@ class Options:
     quiet: bool
     via: Any = None
     cancel_batches: bool = False
+    under_way: int | None = None
 
 
 def run(options: Options) -> int:
@@ -106,6 +107,7 @@ async def _batch(options: Options) -> int:
                     minutes=o.minutes,
                     limit=o.limit,
                     accept_changes=o.accept_changes,
+                    under_way=(o.under_way or rows_in_batches(cat, work)) if o.via else None,
                 ),
             )
             log.progress = job.progress

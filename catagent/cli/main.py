@@ -186,6 +186,10 @@ def batch(
     cancel_batches: Annotated[
         bool, typer.Option("--cancel-batches", help="With --via: stop what runs at the provider.")
     ] = False,
+    under_way: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --via: rows in memory at once, and so in one batch. [default: 1 GB]"),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would take: rows, calls, tokens, cost.")
     ] = False,
@@ -217,7 +221,7 @@ def batch(
         fields=Fields(prompt_field, id_field, completions_field, reference_field, rubric_field),
         rewards=rewards, full=full, in_order=in_order, risk=risk if adaptive else None, usd=max_usd,
         tokens=max_tokens, minutes=max_minutes, limit=limit, accept_changes=accept_changes,
-        dry_run=dry_run, quiet=quiet, via=via, cancel_batches=cancel_batches,
+        dry_run=dry_run, quiet=quiet, via=via, cancel_batches=cancel_batches, under_way=under_way,
     )  # fmt: skip
     sys.exit(run(options))
 

@@ -256,7 +256,7 @@ class DeferredLane:
         while True:
             try:
                 if batch.record.batch_id is None:
-                    await batch.submit(entries)
+                    await self._submitted(batch, entries)
                 await batch.finish()
                 break
             except NoRoomError as error:
@@ -275,6 +275,12 @@ class DeferredLane:
         finally:
             self._busy -= 1
             self._last = asyncio.get_running_loop().time()
+
+    async def _submitted(self, batch: ProviderBatch, entries: list[Parked]) -> None:
+        try:
+            await batch.submit(entries)
+        except RequestError as error:  # of a file, not of a request: every other file would meet it
+            raise AccountError(str(error), status=error.status) from None
 
     def _others(self, batch: ProviderBatch) -> bool:
         """Whether the provider is at work on other batches with the same model."""

@@ -36,9 +36,9 @@ _TOGETHER = frozenset({"together", "together_ai"})
 class DeferredRegistry(Registry):
     """Hosted models through provider batches, those on this machine as always.
 
-    `folder` is where the record of batches is kept, one for each job. `parked` bounds the requests that
-    wait at once, and so the rows in memory. Raises `ConfigError` for a model that cannot be reached in
-    batches, and for an SDK that is not installed.
+    `folder` is where the record of batches is kept, one for each job. No more than `parked` requests of a
+    model wait in batches at once. Raises `ConfigError` for a model that cannot be reached in batches, and
+    for an SDK that is not installed.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class DeferredRegistry(Registry):
         *,
         via: Via,
         folder: Path,
-        parked: int = 25_000,
+        parked: int = 100_000,
         settle: float = 5.0,
         polling: Polling | None = None,
         terms: BatchTerms | None = None,
