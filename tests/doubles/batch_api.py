@@ -183,7 +183,10 @@ class BatchApiDouble(Loopback):
     async def upload(self, request: web.BaseRequest) -> tuple[web.Response, None]:
         fields: dict[str, bytes] = {}
         async for part in await request.multipart():
-            fields[part.name] = bytes(await part.read())
+            content = bytearray()
+            while chunk := await part.read_chunk(2**20):
+                content += chunk
+            fields[part.name] = bytes(content)
             if part.name == "file":
                 fields["file_name"] = (part.filename or "").encode()
         openai = self.flavour == "openai"
