@@ -26,16 +26,20 @@ def _running_loop() -> asyncio.AbstractEventLoop:
     with _lock:
         if _loop is None or _loop.is_closed():
             _loop = asyncio.new_event_loop()
-            threading.Thread(target=_loop.run_forever, name="catagent", daemon=True).start()
-            atexit.register(_stop, _loop)
+            thread = threading.Thread(target=_loop.run_forever, name="catagent", daemon=True)
+            thread.start()
+            atexit.register(_stop, _loop, thread)
         return _loop
 
 
-def _stop(loop: asyncio.AbstractEventLoop) -> None:
-    """Close what the loop holds open, and stop it."""
+def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    """Close what the loop holds open, stop it and close it."""
     with contextlib.suppress(TimeoutError, concurrent.futures.CancelledError):
         asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result(timeout=5)
     loop.call_soon_threadsafe(loop.stop)
+    thread.join(timeout=5)
+    if not thread.is_alive():
+        loop.close()
 
 
 def run_in_background(work: Coroutine[Any, Any, T]) -> T:

@@ -60,10 +60,15 @@ class Run:
     ledger: Ledger
     emit: Emit | None
 
-    async def model(self, role: str) -> Model:
-        """The model that plays `role` in this run."""
+    async def model(self, role: str, *, start: bool = True) -> Model:
+        """The model that plays `role` in this run.
+
+        With `start` an embedded one is fetched and loaded now, so that no attempt's clock counts it.
+        """
         model, config = self.cat.model_of(role)
         endpoints = [await self.registry.endpoint(m) for m in (model, *config.fallbacks)]
+        if start and isinstance(endpoints[0].client, EmbeddedClient):
+            await endpoints[0].client.start()
 
         def waiting(error: Exception, attempt: int, seconds: float) -> None:
             for hear in (self.emit, self.cat.on_wait):
@@ -189,10 +194,7 @@ class CaT:
 
     async def prepare(self) -> None:
         """Settle and load the sampler's model now: an embedded one is fetched and started."""
-        run = await self.begin()
-        client = (await run.model("sampler")).endpoint.client
-        if isinstance(client, EmbeddedClient):
-            await client.start()
+        await (await self.begin()).model("sampler")
 
     async def solve(
         self,

@@ -43,7 +43,7 @@ async def _roles(cat: CaT, failures: list[str], *, check: bool) -> None:
     said: dict[str, str] = {}
     for role in ROLES:
         try:
-            endpoint = (await run.model(role)).endpoint
+            endpoint = (await run.model(role, start=check)).endpoint
         except CatError as error:
             failures.append(role)
             table.add_row(role, "–", "", Text(str(error), style="red"))
