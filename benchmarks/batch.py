@@ -64,7 +64,7 @@ def kills(rows: int, count: int, seed: int) -> None:
             served = double.served
             process = start(folder, double.base_url, "-n", "8", limit=LIMIT)
             if draw.random() < 0.75:  # in the midst of the work
-                goal = served + draw.randrange(0, 36)
+                goal = served + draw.randrange(0, 16)
                 while double.served < goal and process.poll() is None:
                     time.sleep(0.001)
             else:  # at any moment, while it starts as well

@@ -10,7 +10,7 @@ from catagent.cat import CaT
 from catagent.models.endpoint import Endpoint
 from catagent.models.model import Model
 
-__all__ = ["endpoints_of", "fingerprint_of", "models_of"]
+__all__ = ["endpoints_of", "fingerprint_of", "models_of", "prompts_of"]
 
 _PROMPTS = {
     "sampler": ("rollout_auto", "rollout_verifiable"),
@@ -30,6 +30,11 @@ def endpoints_of(models: dict[str, Model]) -> list[Endpoint]:
     """Their endpoints, each once, fall-backs included."""
     found = {id(e): e for model in models.values() for e in model.endpoints}
     return list(found.values())
+
+
+def prompts_of(models: dict[str, Model]) -> list[str]:
+    """The names of the prompts that these roles may use."""
+    return [name for role in models for name in _PROMPTS[role]]
 
 
 def fingerprint_of(cat: CaT, work: Work, models: dict[str, Model], **layout: Any) -> dict[str, Any]:

@@ -43,12 +43,13 @@ from catagent.errors import (
 from catagent.messages import Usage
 from catagent.models.endpoint import Endpoint
 from catagent.models.ledger import Budget, Ledger
+from catagent.models.retry import RetryPolicy
 
-__all__ = ["Job", "JobOptions"]
+__all__ = ["ENDS", "Job", "JobOptions"]
 
 _TICK = 0.25
 _FOLLOWERS = 10_000
-_ENDS = (AccountError, ConfigError, FetchError, JournalError, PromptError)
+ENDS = (AccountError, ConfigError, FetchError, JournalError, PromptError)
 """Errors that every further row would meet as well."""
 
 
@@ -128,20 +129,27 @@ class Job:
             needs_pyarrow()
         store = self._opened()
         ticking: asyncio.Task[None] | None = None
+        policies: list[tuple[Endpoint, RetryPolicy]] = []
         try:
             await self._begin(store)
+            policies = [(endpoint, endpoint.policy) for endpoint in self.endpoints]
+            for endpoint in self.endpoints:
+                endpoint.policy = replace(endpoint.policy, outage=self.options.outage)
             ticking = asyncio.create_task(self._tick(store))
             self._feeding = asyncio.create_task(self._feed(store))
             if self._stopped:
                 self._feeding.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.shield(self._fed(self._feeding))
+            await asyncio.wait([self._feeding])
+            if not self._feeding.cancelled() and (error := self._feeding.exception()):
+                raise error
             while self._tasks:
                 await asyncio.wait(self._tasks)
         except CatError as error:
             self._failure = self._failure or error
         finally:
             self.abort()
+            for endpoint, policy in policies:
+                endpoint.policy = policy
             helpers = [task for task in (ticking, self._feeding) if task is not None]
             for task in helpers:
                 task.cancel()
@@ -152,12 +160,6 @@ class Job:
         if self.places.out != self.places.lines:
             await asyncio.to_thread(to_parquet, self.places.lines, self.places.out)
         return self._report()
-
-    async def _fed(self, feeding: asyncio.Task[None]) -> None:
-        try:
-            await feeding
-        except CatError as error:
-            self._fail(error)
 
     def _opened(self) -> Store:
         o, places = self.options, self.places
@@ -178,8 +180,6 @@ class Job:
         models = await models_of(self._cat, o.work)
         self.endpoints = endpoints_of(models)
         self._window = Window([e.limiter for e in self.endpoints], o.under_way)
-        for endpoint in self.endpoints:
-            endpoint.policy = replace(endpoint.policy, outage=o.outage)
         layout = {"full": o.full, "in_order": o.in_order, "adaptive": o.risk}
         fingerprint = fingerprint_of(self._cat, o.work, models, **layout)
         store.agree(orjson.loads(orjson.dumps(fingerprint)), accept=o.accept_changes)
@@ -222,10 +222,12 @@ class Job:
                 )
             progress.before += 1
             return
-        if (followers := self._same.get(row.content)) is not None and self._followers < _FOLLOWERS:
-            followers.append((number, row.id))
-            self._followers += 1
-            return
+        while (followers := self._same.get(row.content)) is not None:
+            if self._followers < _FOLLOWERS:
+                followers.append((number, row.id))
+                self._followers += 1
+                return
+            await self._woken()
         if (same := store.same(row.content)) is not None:
             progress.copies += 1
             store.settle(number, "done", row.content, copied_line(orjson.loads(same), row.id))
@@ -253,10 +255,14 @@ class Job:
                     continue
             if not fresh and not self._tasks:
                 return
-            self._wake.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.05):  # limits grow without a row being finished
-                    await self._wake.wait()
+            await self._woken()
+
+    async def _woken(self) -> None:
+        """Wait until a row is finished, or for a moment: limits grow without one being finished."""
+        self._wake.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await self._wake.wait()
 
     def _refuse(self, row: Row, cuts: int, sentence: str) -> None:
         """A budget counts what is in flight, at the most that it may cost: go on with less in flight.
@@ -291,21 +297,7 @@ class Job:
 
     async def _solved(self, store: Store, row: Row) -> None:
         """Solve a row and settle it, and those with the same content that came meanwhile."""
-        o = self.options
-        state: State = "done"
-        try:
-            solution = await o.work(self._cat, row)
-            self.progress.partial += solution.partial
-            line = line_of(o.work.mode, row, solution, full=o.full)
-        except UnusableError as error:
-            state, line = "left", error_line(o.work.mode, row, error)
-        except _ENDS:
-            raise
-        except Exception as error:  # a row that fails is data, whatever it met
-            if isinstance(error, BudgetError) and self.totals.exhausted:
-                raise
-            state, line = "error", error_line(o.work.mode, row, error)
-            self.progress.kinds[type(error).__name__] += 1
+        state, line = await self._made(row)
         store.settle(row.number, state, row.content, line)
         self._count(state)
         await store.flushed()
@@ -316,6 +308,24 @@ class Job:
                 store.settle(number, state, row.content, copied_line(line, ident))
                 self._count(state, copied=True)
             await store.flushed()
+
+    async def _made(self, row: Row) -> tuple[State, dict[str, Any]]:
+        """What became of a row, and its line. Raises what ends the job or its budget."""
+        o = self.options
+        try:
+            solution = await o.work(self._cat, row)
+            self.progress.partial += solution.partial
+            self.progress.fallbacks += bool(solution.reference and solution.reference.fallback)
+            return "done", line_of(o.work.mode, row, solution, full=o.full)
+        except UnusableError as error:
+            return "left", error_line(o.work.mode, row, error)
+        except ENDS:
+            raise
+        except Exception as error:  # a row that fails is data, whatever it met
+            if isinstance(error, BudgetError) and self.totals.exhausted:
+                raise
+            self.progress.kinds[type(error).__name__] += 1
+            return "error", error_line(o.work.mode, row, error)
 
     def _count(self, state: State, *, copied: bool = False) -> None:
         progress = self.progress
@@ -364,6 +374,8 @@ class Job:
             "errors": p.errors,
             "left": p.left,
             "bad": p.bad,
+            "partial": p.partial,
+            "fallbacks": p.fallbacks,
             "drawn": p.drawn,
             "spared": p.spared,
             "seconds": p.seconds,

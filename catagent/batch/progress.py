@@ -35,6 +35,8 @@ class Progress:
     under_way: int = 0
     partial: int = 0
     """Finished rows that lost a rollout."""
+    fallbacks: int = 0
+    """Finished rows whose reference is not by the estimator that was asked for; their lines say why."""
     kinds: Counter[str] = field(default_factory=Counter)
     """Errors by kind."""
     drawn: int = 0
@@ -84,6 +86,8 @@ class Report:
     errors: int
     left: int
     bad: int
+    partial: int
+    fallbacks: int
     drawn: int
     spared: int
     stopped: Stop | None

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import gzip
 import io
+import stat
 import sys
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
@@ -65,8 +66,10 @@ class Files:
                 self._sizes.append(0)
                 continue
             try:
-                with Path(path).open("rb") as file:
-                    self._sizes.append(file.seek(0, io.SEEK_END) if file.seekable() else 0)
+                status = Path(path).stat()
+                if not stat.S_ISFIFO(status.st_mode):  # a pipe can be opened once only
+                    Path(path).open("rb").close()
+                self._sizes.append(status.st_size)
             except OSError as error:
                 raise ConfigError(f"cannot read {path}: {error.strerror}") from None
         self._read = 0

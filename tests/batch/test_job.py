@@ -264,8 +264,13 @@ async def test_changes_are_seen_and_said(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="the input has changed: row 1 is not what it was"):
             await run(double, questions(5, start=50), out)
         assert double.received == 10
+        turned = [*questions(4, start=1), *questions(1)]
+        report = await run(double, turned, out, accept_changes=True, in_order=False)
+        assert double.received == 10
+        assert (report.done, report.before) == (5, 0)
+        assert len(lines_of(out)) == 5
         # Accepted, with the same rollouts: the anchor alone is asked again.
-        report = await run(double, questions(5), out, anchor="double/wise", accept_changes=True)
+        report = await run(double, turned, out, anchor="double/wise", accept_changes=True)
         assert [r.body["model"] for r in double.requests[10:]] == ["wise"] * 5
     assert report.usage.roles["sampler"].cached == 20
     assert report.usage.roles["anchor"] == report.usage.roles["anchor"].model_copy(update={"calls": 5})
@@ -324,3 +329,41 @@ async def test_parquet_on_request(tmp_path: Path) -> None:
 async def test_an_unknown_mode_is_refused(tmp_path: Path) -> None:
     with ProviderDouble() as double, pytest.raises(ConfigError, match="no mode 'magic'"):
         await run(double, questions(1), tmp_path / "o", mode="magic")
+
+
+async def test_a_job_can_be_cancelled_and_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    with ProviderDouble(reply=spoken("4"), latency=0.05) as double:
+        job = asyncio.create_task(run(double, questions(200), out))
+        await double.until(lambda: double.served > 60)
+        job.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await job
+        done = len(lines_of(out))
+        assert done < 200
+        double.latency = 0
+        report = await run(double, questions(200), out)
+    assert (report.before, report.done) == (done, 200 - done)
+
+
+async def test_what_a_generator_of_rows_raises_comes_out(tmp_path: Path) -> None:
+    def rows() -> Any:
+        yield from questions(3)
+        raise LookupError("no more")
+
+    with ProviderDouble(reply=spoken("4")) as double:
+        with pytest.raises(LookupError, match="no more"):
+            await run(double, rows(), tmp_path / "out.jsonl")
+        report = await run(double, questions(3), tmp_path / "out.jsonl")
+    assert report.complete
+
+
+async def test_many_copies_of_a_row_under_way_take_bounded_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catagent.batch.job._FOLLOWERS", 10)
+    with ProviderDouble(reply=spoken("4"), latency=0.1) as double:
+        report = await run(double, ["What?"] * 100, tmp_path / "out.jsonl")
+        assert double.received == 2
+    assert (report.done, report.copies) == (1, 99)
+    assert len(lines_of(tmp_path / "out.jsonl")) == 100
