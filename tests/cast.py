@@ -21,8 +21,8 @@ def cast(
     rollouts: Sequence[str] | Callable[[int], str],
     synthesis: str | Callable[[str], str] = "# SUMMARY\nagreed\n# UNIFIED RESPONSE\nSo it is \\boxed{4}.",
 ) -> Callable[[dict[str, Any], int], str]:
-    """A reply function: rollout `i` of the group in turn, the synthesis when the anchor is asked, a rubric and
-    verdicts that praise everything.
+    """A reply function: rollout `i` of the group in turn, the synthesis when the anchor is asked, a rubric
+    and verdicts that praise everything.
     """
     turn = iter(range(1_000_000))
 
