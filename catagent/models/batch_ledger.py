@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS batches (
 CREATE TABLE IF NOT EXISTS members (
   key TEXT PRIMARY KEY, batch INTEGER NOT NULL, line INTEGER NOT NULL, delivered TEXT
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS widths (place TEXT, model TEXT, width INTEGER, PRIMARY KEY (place, model));
 """
 _COLUMNS = "id, place, model, stage, requests, made, nonce, file_id, batch_id"
 
@@ -86,6 +87,17 @@ class BatchLedger:
         """The request on each line of a batch's file, from 1."""
         found = self._read("SELECT line, key FROM members WHERE batch = ?", (batch,))
         return {int(line): str(key) for line, key in found}
+
+    def width(self, place: str, model: str) -> int | None:
+        """How many samples the model was found to give for one request, if fewer than it was asked for."""
+        found = self._read("SELECT width FROM widths WHERE place = ? AND model = ?", (place, model))
+        return int(found[0][0]) if found else None
+
+    def narrow(self, place: str, model: str, width: int) -> None:
+        """Keep a width, so that the next process asks in the same words and finds its batches."""
+        with self._writing() as db:
+            put = "INSERT OR REPLACE INTO widths (place, model, width) VALUES (?, ?, ?)"
+            db.execute(put, (place, model, width))
 
     def plan(self, place: str, model: str, stage: str, keys: Sequence[str]) -> BatchRecord:
         """A batch is going to be made of these requests, in this order."""

@@ -121,6 +121,8 @@ class DeferredLane:
         first, entry.waiters = not entry.waiters, entry.waiters + 1
         try:
             completion = await asyncio.shield(entry.future)
+            if 0 < len(completion.choices) < request.n:
+                self._narrow(request.model, len(completion.choices))
             if not first:  # bought once, for several that asked the same
                 completion = replace(completion, prompt_tokens=0, completion_tokens=0, usd=0.0)
             return told(completion, on_delta)
@@ -128,6 +130,15 @@ class DeferredLane:
             entry.waiters -= 1
             if not entry.waiters:
                 self._left(entry)
+
+    def width(self, model: str) -> int | None:
+        """How many samples the model gives for one request, where it was found to give fewer."""
+        return self._ledger.width(self.place, model)
+
+    def _narrow(self, model: str, width: int) -> None:
+        known = self.width(model)
+        if known is None or width < known:
+            self._ledger.narrow(self.place, model, width)
 
     def _entry(self, request: ModelRequest) -> Parked:
         """The place of a request: the one it has, in a batch that knows it, or a new one."""
@@ -311,7 +322,13 @@ class DeferredLane:
     async def _recovered(self) -> None:
         if self._recovery is None:
             self._recovery = self._begin(self._recover())
-        await asyncio.shield(self._recovery)
+        recovery = self._recovery
+        try:
+            await asyncio.shield(recovery)
+        except CatError:
+            if self._recovery is recovery:
+                self._recovery = None
+            raise
 
     async def _recover(self) -> None:
         """Find the batches whose making an earlier process did not see the end of."""
@@ -322,6 +339,8 @@ class DeferredLane:
                 self._hear(BatchNews("", "", str(error), seconds=seconds))
 
         for record in await asyncio.to_thread(ledger.records, self.place):
+            await asyncio.to_thread(self._batch(record).sweep)
+            del self._batches[record.id]
             if record.batch_id is not None:
                 continue
             found = None

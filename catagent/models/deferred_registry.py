@@ -79,6 +79,7 @@ class DeferredRegistry(Registry):
             client=lane,
             limiter=Limiter(Limits(start=self._cap, max_concurrency=self._cap)),
             timeout=math.inf,
+            widest=min(endpoint.widest, lane.width(name) or endpoint.widest),
             price=endpoint.price and Price(*(part * factor for part in endpoint.price)),
         )
 

@@ -332,7 +332,7 @@ class ProviderBatch:
         return owed
 
     def sweep(self) -> None:
-        """Remove what was downloaded."""
+        """Remove what was downloaded, by this process or by one that died."""
         for kind in ("input", "output", "errors"):
             with contextlib.suppress(OSError):
                 (self._folder / f"{self.record.id}.{kind}.jsonl").unlink()

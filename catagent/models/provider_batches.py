@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
-from catagent.errors import ConfigError, ConnectError, GarbledError, ModelError, RequestError
+from catagent.errors import ConfigError, ConnectError, GarbledError, RequestError
 from catagent.models.redaction import redact
 from catagent.models.refusals import refusal, short
 
@@ -149,7 +149,9 @@ def translated(sdk: Any, name: str, *secrets: str) -> Iterator[None]:
         raise GarbledError(
             f"{name} answered what is no answer: {short(redact(str(error), *secrets))}"
         ) from None
-    except ModelError:
-        raise
-    except (ValueError, TypeError, AttributeError) as error:  # a reply of another shape, a refused redirect
+    except (ValueError, TypeError, AttributeError) as error:
+        raise GarbledError(f"{name} answered in another shape: {short(error)}") from None
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != sdk.__name__:
+            raise
         raise RequestError(f"{name}: {short(redact(str(error), *secrets))}") from None

@@ -220,6 +220,17 @@ async def test_a_batch_that_somebody_cancels_ends_the_job(tmp_path: Path) -> Non
         assert (report.done, double.bought, max(double.billed.values())) == (8, 16, 1)
 
 
+async def test_a_model_that_gives_one_sample_a_request_is_asked_the_same_way_again(tmp_path: Path) -> None:
+    """The second wave is under way when the process ends; the next one has to ask in the same words."""
+    out, troubles = tmp_path / "out.jsonl", {"retrieve": [*[None] * 4, None, 401]}
+    with BatchApiDouble(reply=stages, max_n=1, troubles=troubles) as double:
+        with pytest.raises(AccountError):
+            await run_via("openai", double.base_url, tasks(3), out)
+        assert [len(job.lines) for job in double.made] == [3, 9]
+        report = await run_via("openai", double.base_url, tasks(3), out)
+        assert (report.done, double.bought, len(double.made)) == (3, 3 * 4 + 3, 3)
+
+
 async def test_a_job_may_go_on_without_batches(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     with BatchApiDouble(reply=stages, troubles={"upload": [None, 401]}) as double:

@@ -71,6 +71,7 @@ class BatchApiDouble(Loopback):
         next calls: None, a status to refuse with, `lost`: it is done, and the reply is cut, or `half` of it.
     on: called with the operation and the batch (or None) before each reply.
     held: while it says True of a batch, the batch does not move on.
+    max_n: never more choices than this, silently.
     queue: requests at a time; a batch beyond it fails with `token_limit_exceeded`.
     """
 
@@ -86,6 +87,7 @@ class BatchApiDouble(Loopback):
         steps: Iterable[str] = STEPS,
         queue: int | None = None,
         models: frozenset[str] | None = None,
+        max_n: int = 128,
     ) -> None:
         super().__init__()
         self.flavour = flavour
@@ -97,6 +99,7 @@ class BatchApiDouble(Loopback):
         self.steps = tuple(steps)
         self.queue = queue
         self.models = models
+        self.max_n = max_n
         self.files: dict[str, bytes] = {}
         self.names: dict[str, str] = {}
         self.jobs: dict[str, Job] = {}
@@ -384,7 +387,7 @@ class BatchApiDouble(Loopback):
         return {"id": ident, "custom_id": line["custom_id"], "response": response, "error": None}
 
     def answered(self, body: Body) -> Body:
-        replies = [Reply(self.reply(body, index)) for index in range(body.get("n", 1))]
+        replies = [Reply(self.reply(body, index)) for index in range(min(self.max_n, body.get("n", 1)))]
         return completion(body, replies, ident="chatcmpl-1", created=1)
 
 
