@@ -94,7 +94,7 @@ async def estimate(
         done, usage = sum(status.rows.get(state, 0) for state in ("done", "left")), status.usage
     except ConfigError:
         done, usage = 0, Usage()
-    models = await models_of(cat, work)
+    models = await models_of(cat, work, start=False)
     reply, assumed = _reply(work, models, usage, done * cat.n)
     left = max(0, rows - copies - done)
     prompt = sum(estimate_tokens(r.messages) for r in sample) / len(sample) if sample else 0.0

@@ -20,10 +20,10 @@ _PROMPTS = {
 }
 
 
-async def models_of(cat: CaT, work: Work) -> dict[str, Model]:
-    """The model in each role that the work may ask."""
+async def models_of(cat: CaT, work: Work, *, start: bool = True) -> dict[str, Model]:
+    """The model in each role that the work may ask; `start` loads an embedded one."""
     run = await cat.begin()
-    return {role: await run.model(role) for role in work.roles}
+    return {role: await run.model(role, start=start) for role in work.roles}
 
 
 def endpoints_of(models: dict[str, Model]) -> list[Endpoint]:

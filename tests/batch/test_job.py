@@ -286,7 +286,7 @@ async def test_an_output_without_a_journal_is_not_touched(tmp_path: Path) -> Non
 
 
 async def test_a_storm_of_refusals_costs_time_and_nothing_else(tmp_path: Path) -> None:
-    with ProviderDouble(reply=spoken("4"), limits=[Storm(0.7, 0.7, seed=3)]) as double:
+    with ProviderDouble(reply=spoken("4"), limits=[Storm(0.4, 0.6, seed=3)]) as double:
         report = await run(double, questions(150), tmp_path / "out.jsonl")
         assert double.limits[0].refused > 5  # type: ignore[attr-defined]
         assert double.served == 300
