@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from catagent.batch.estimate import Estimate, estimate
 from catagent.batch.job import Job, JobOptions
 from catagent.batch.lines import MODES
 from catagent.batch.progress import Report
+from catagent.batch.ray_options import RayOptions
 from catagent.batch.reading import Files
 from catagent.batch.rows import Fields
 from catagent.batch.status import Status, status_of
@@ -35,6 +36,7 @@ from catagent.messages import Usage
 __all__ = ["Options", "run", "show_status"]
 
 STOPPED = 3
+ENGINES = ("process", "ray")
 _SWITCH = 0.0005
 """Seconds after which a busy event loop lets the journal's thread go on (5 ms by default)."""
 
@@ -64,6 +66,8 @@ class Options:
     via: Any = None
     cancel_batches: bool = False
     under_way: int | None = None
+    engine: str = "process"
+    ray: RayOptions = field(default_factory=RayOptions)
 
 
 def run(options: Options) -> int:
@@ -81,6 +85,8 @@ async def _batch(options: Options) -> int:
         raise ConfigError("no input: name JSONL files after `catagent batch`, or pipe lines in")
     if str(o.out) in inputs:
         raise ConfigError(f"{o.out} is both input and output")
+    if o.engine not in ENGINES:
+        raise ConfigError(f"there is no engine {o.engine!r}; there are {', '.join(ENGINES)}")
     work = Work(o.mode, o.rewards, o.params)
     source = Files(inputs)
     with DownloadBar(console, quiet=o.quiet) as bar:
@@ -96,24 +102,20 @@ async def _batch(options: Options) -> int:
                 return 0
             if "sampler" in work.roles:
                 await cat.prepare()
-            job = Job(
-                cat,
-                source,
-                o.out,
-                JobOptions(
-                    work=work,
-                    fields=o.fields,
-                    full=o.full,
-                    in_order=o.in_order,
-                    risk=o.risk,
-                    usd=o.usd,
-                    tokens=o.tokens,
-                    minutes=o.minutes,
-                    limit=o.limit,
-                    accept_changes=o.accept_changes,
-                    under_way=(o.under_way or rows_in_batches(cat, work)) if o.via else None,
-                ),
+            job_options = JobOptions(
+                work=work,
+                fields=o.fields,
+                full=o.full,
+                in_order=o.in_order,
+                risk=o.risk,
+                usd=o.usd,
+                tokens=o.tokens,
+                minutes=o.minutes,
+                limit=o.limit,
+                accept_changes=o.accept_changes,
+                under_way=(o.under_way or rows_in_batches(cat, work)) if o.via else None,
             )
+            job = _job(cat, source, o, job_options)
             log.progress = job.progress
             _listen(job, at_once=o.via is not None)
             try:
@@ -126,6 +128,17 @@ async def _batch(options: Options) -> int:
     if report.stopped and "-" in inputs:
         os._exit(code)  # all is kept and closed, and a thread may wait for standard input for ever
     return code
+
+
+def _job(cat: CaT, source: Files, options: Options, job: JobOptions) -> Job:
+    """The job, with the engine that was asked for."""
+    if options.engine == "process":
+        return Job(cat, source, options.out, job)
+    if options.via is not None:
+        raise ConfigError("--via needs one process: the provider's batches are the cluster there")
+    from catagent.batch.ray_engine import RayJob
+
+    return RayJob(cat, source, options.out, job, options.ray, lambda said: console.print(said, style="dim"))
 
 
 async def _cancel(cat: CaT, work: Work, options: Options) -> int:

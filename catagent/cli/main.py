@@ -190,6 +190,18 @@ def batch(
         int | None,
         typer.Option(min=1, help="With --via: rows in memory at once, and so in one batch. [default: 1 GB]"),
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="process, or ray: on a Ray cluster (docs/scale.md).")
+    ] = "process",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="The cluster. [default: RAY_ADDRESS, else one is started]"),
+    ] = None,
+    ray_workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers on the cluster. [default: as many as fit]")
+    ] = None,
+    ray_cpus: Annotated[float, typer.Option(min=0.01, help="What a worker occupies of a processor.")] = 1.0,
+    block_rows: Annotated[int, typer.Option(min=1, help="With ray: rows that go to a worker at once.")] = 32,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would take: rows, calls, tokens, cost.")
     ] = False,
@@ -200,6 +212,7 @@ def batch(
     config: Annotated[Path | None, _CONFIG] = None,
 ) -> None:
     """Solve or score many rows. The same command goes on with a job that was stopped or killed."""
+    from catagent.batch.ray_options import RayOptions
     from catagent.batch.rows import Fields
     from catagent.cli.batch import Options, run, show_status
 
@@ -222,6 +235,8 @@ def batch(
         rewards=rewards, full=full, in_order=in_order, risk=risk if adaptive else None, usd=max_usd,
         tokens=max_tokens, minutes=max_minutes, limit=limit, accept_changes=accept_changes,
         dry_run=dry_run, quiet=quiet, via=via, cancel_batches=cancel_batches, under_way=under_way,
+        engine=engine,
+        ray=RayOptions(workers=ray_workers, block=block_rows, cpus=ray_cpus, address=ray_address),
     )  # fmt: skip
     sys.exit(run(options))
 

@@ -141,6 +141,7 @@ class Endpoint:
         self, role: str, ledger: Ledger, request: ModelRequest, tokens: int, on_delta: OnDelta | None
     ) -> Completion:
         async with self.limiter.lease(tokens) as lease:
+            await ledger.afford(tokens, self.price)
             reserved = ledger.reserve(role, tokens, self.price)
             began = time.monotonic()
             try:

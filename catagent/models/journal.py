@@ -16,7 +16,7 @@ import orjson
 
 from catagent.messages import ChatMessage
 
-__all__ = ["Journal", "MemoryJournal", "canonical", "sample_keys"]
+__all__ = ["FarJournal", "Journal", "MemoryJournal", "canonical", "sample_keys"]
 
 
 class Journal(Protocol):
@@ -28,6 +28,14 @@ class Journal(Protocol):
 
     def put(self, key: str, value: bytes) -> None:
         """Keep a sample. A failed one is never put: it is owed again."""
+        ...
+
+
+class FarJournal(Journal, Protocol):
+    """A journal in another process, which has to be waited for."""
+
+    async def fetch(self, keys: Sequence[str]) -> None:
+        """Have what is kept under these keys here, for the calls of `get` that come next."""
         ...
 
 

@@ -72,6 +72,11 @@ class Ledger:
             tally = self._roles[role] = _Tally()
         return tally
 
+    async def afford(self, tokens: int, price: Price | None) -> None:
+        """Where a budget is shared with other processes, fetch what a request may cost, before `reserve`."""
+        if self._parent is not None:
+            await self._parent.afford(tokens, price)
+
     def reserve(self, role: str, tokens: int, price: Price | None) -> tuple[int, float]:
         """Account for a request about to be sent. Raises `BudgetError` when it does not fit."""
         usd = tokens * max(price) if price else 0.0

@@ -178,14 +178,17 @@ class Pace:
         self._cut_at = now
         self._exploring = self._exploring and not paced
 
+    def heeded(self, now: float) -> float | None:
+        """The pace, unless it is so long ago that a provider refused that it is forgotten."""
+        if self._base is not None and now - self._cut_at > _FORGOTTEN:
+            self._base, self._exploring = None, True
+        return self.at(now)
+
     async def wait(self) -> bool:
         """Wait for this request's turn. Returns whether there was anything to wait for."""
         now = time.monotonic()
-        pace = self.at(now)
+        pace = self.heeded(now)
         if pace is None:
-            return False
-        if now - self._cut_at > _FORGOTTEN:
-            self._base, self._exploring = None, True
             return False
         throttler = self._throttler
         throttler.rate_limit = max(1, round(pace * 0.05))

@@ -135,6 +135,9 @@ class _Draw:
             self._keys = sample_keys(model.role, identity, messages, sent, range(first, first + n))
 
     async def run(self) -> list[Sample]:
+        fetch = getattr(self._model.journal, "fetch", None)
+        if fetch is not None:  # a journal that is elsewhere (`FarJournal`)
+            await fetch(self._keys)
         missing = [i for i in range(len(self._results)) if not self._recall(i)]
         if missing:
             await self._fill(missing, 0)
