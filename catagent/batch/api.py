@@ -75,7 +75,7 @@ async def batch(
     if via is not None:
         own = in_batches(own, via, out or "")
         most = under_way or rows_in_batches(own, job_options.work)
-        job_options = replace(job_options, under_way=most)
+        job_options = replace(job_options, under_way=most, at_once=True)
     try:
         if out is not None:
             return await Job(own, source, Path(out), job_options).run()

@@ -75,6 +75,8 @@ class JobOptions:
     """Only the first rows of the input."""
     under_way: int | None = None
     """Rows begun and not finished, at most; `None` leaves it to the limiters."""
+    at_once: bool = False
+    """Whether stopping leaves the rows under way: in provider batches they may take a day."""
     accept_changes: bool = False
 
 
@@ -105,11 +107,13 @@ class Job:
         self._failure: CatError | None = None
 
     def stop(self, why: Stop, sentence: str) -> None:
-        """Begin no more rows and finish those under way."""
+        """Begin no more rows and finish those under way, or leave them too (`JobOptions.at_once`)."""
         if self._stopped is None:
             self._stopped, self._why = why, sentence
         self._wake.set()
-        if self._feeding is not None:
+        if self.options.at_once and why != "budget":  # what is on its way is within the budget
+            self.abort()
+        elif self._feeding is not None:
             self._feeding.cancel()
 
     def abort(self) -> None:

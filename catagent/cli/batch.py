@@ -36,9 +36,9 @@ from catagent.messages import Usage
 __all__ = ["Options", "run", "show_status"]
 
 STOPPED = 3
-ENGINES = ("process", "ray")
 _SWITCH = 0.0005
 """Seconds after which a busy event loop lets the journal's thread go on (5 ms by default)."""
+ENGINES = ("process", "ray")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,7 @@ async def _batch(options: Options) -> int:
                 limit=o.limit,
                 accept_changes=o.accept_changes,
                 under_way=(o.under_way or rows_in_batches(cat, work)) if o.via else None,
+                at_once=o.via is not None,
             )
             job = _job(cat, source, o, job_options)
             log.progress = job.progress
@@ -162,7 +163,6 @@ def _listen(job: Job, *, at_once: bool) -> None:
         asked += 1
         if at_once:
             job.stop("interrupt", "it was interrupted")
-            job.abort()
         elif asked == 1:
             rows = job.progress.under_way
             console.print(f"finishing {rows} rows under way; Ctrl-C again stops at once", soft_wrap=True)

@@ -192,6 +192,15 @@ async def test_an_interrupted_job_leaves_its_batch_running_and_collects_it_later
         assert (report.done, double.bought, len(double.made)) == (3, 6, 2)
 
 
+async def test_time_that_is_over_does_not_wait_for_batches(tmp_path: Path) -> None:
+    out, options = tmp_path / "out.jsonl", JobOptions(minutes=0.5 / 60, at_once=True)
+    with BatchApiDouble(reply=stages, held=lambda _: True) as double:
+        own = in_batches(cat_for("openai", double.base_url), "openai", out, settle=SETTLE, polling=POLLING)
+        async with own:
+            report = await Running(own, Rows(tasks(3)), out, options).run()
+        assert (report.stopped, report.done, double.bought) == ("time", 0, 0)
+
+
 @VIAS
 async def test_batches_are_cancelled_on_request_and_what_they_did_is_kept(via: Any, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
