@@ -74,9 +74,8 @@ class JobOptions:
     limit: int | None = None
     """Only the first rows of the input."""
     under_way: int | None = None
-    """Rows begun and not finished, at most; `None` leaves it to the limiters."""
     at_once: bool = False
-    """Whether stopping leaves the rows under way: in provider batches they may take a day."""
+    """For provider batches: rows begun and not finished, at most, and whether stopping leaves them."""
     accept_changes: bool = False
 
 
