@@ -21,6 +21,7 @@ NAMESPACE = "catagent"
 def needs_ray() -> Any:
     """The module `ray`. Raises `ConfigError` with the command that installs it."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what matters comes as an exception
     try:
         import ray
         import ray.data

@@ -100,6 +100,7 @@ class RayJob(Job):
             .options(num_cpus=0, max_concurrency=10_000, scheduling_strategy=here)
             .remote(store.journal.path.resolve(), budget, self._before)
         )
+        self._attachment.callback(ray.kill, self._desk)
         arguments = (self._desk, allowances, state, o.work, budget)
         known = {"full": o.full, "risk": o.risk, "outage": o.outage}
         self._window = _Wide(self.ray, ray)  # type: ignore[assignment]

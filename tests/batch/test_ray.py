@@ -10,18 +10,21 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from catagent.batch.capacity import Capacity
 from catagent.batch.job import JobOptions
 from catagent.batch.progress import Report
+from catagent.batch.ray_cluster import needs_ray
 from catagent.batch.ray_engine import RayJob
 from catagent.batch.ray_options import RayOptions
 from catagent.batch.reading import Files
-from catagent.errors import AccountError
+from catagent.errors import AccountError, ConfigError
 from tests.batch.jobs import lines_of, questions, spoken, written
 from tests.cast import cat_on
 from tests.doubles import Fault, ProviderDouble, RateLimit, when
@@ -151,12 +154,38 @@ async def test_what_a_killed_command_bought_is_not_bought_again(cluster: str, tm
     assert Counter(line["id"] for line in lines_of(out)) == Counter(f"q{i}" for i in range(60))
 
 
-async def test_a_refused_key_ends_the_job_and_a_budget_stops_it(cluster: str, tmp_path: Path) -> None:
+async def test_a_refused_key_ends_the_job(cluster: str, tmp_path: Path) -> None:
     rows = written(tmp_path / "in.jsonl", questions(60))
     with ProviderDouble(key="right", latency=0.02) as double:
         with pytest.raises(AccountError, match="401"):
-            await Running(double, rows, tmp_path / "refused.jsonl").report()
+            await Running(double, rows, tmp_path / "out.jsonl").report()
         assert double.hits["/v1/chat/completions"] <= 32
+
+
+async def test_a_budget_is_one_for_all_workers(cluster: str, tmp_path: Path) -> None:
+    rows, out = written(tmp_path / "in.jsonl", questions(60)), tmp_path / "out.jsonl"
+    with ProviderDouble(reply=spoken("4")) as double:
+        report = await Running(double, rows, out, tokens=6000).report()
+    assert report.stopped == "budget"
+    assert "6000 tokens" in (report.why or "")
+    total = report.usage.total
+    assert 3000 < total.prompt_tokens + total.completion_tokens <= 6500
+    assert 10 < report.done < 60
+    assert len(lines_of(out)) == report.done
+
+
+def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match=r"pip install 'catagent\[ray\]'"):
+        needs_ray()
+
+
+def test_capacity_is_that_of_the_narrowest_place() -> None:
+    job = Capacity(latency=2.0, requests=2, workers=4, rows=256)
+    assert (job.bound, job.rows_a_second) == ("workers", 256.0)
+    job = replace(job, rpm=6000)
+    assert (job.bound, job.rows_a_second, job.rows_a_day) == ("rate", 50.0, 4_320_000)
+    assert replace(job, slots=40).bound == "slots"
 
 
 async def _quiet(double: ProviderDouble) -> None:
