@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from catagent.answers import extract
@@ -87,14 +89,8 @@ def test_kinds_narrow_the_search() -> None:
      "<think>" * 10**5, "```\n" * 10**5, "$" * 10**6, "the answer is " * 5 * 10**4,
      "\\" * 10**6, "[" * 10**6, "<answer>" * 10**5, "1," * 10**5 + "\n" * 10**5],
 )  # fmt: skip
-def test_a_megabyte_of_anything_is_linear(hostile: str) -> None:
-    """Ratios within one run: four times the text may not take much more than four times as long."""
-    import time
-
-    def seconds(text: str) -> float:
-        begin = time.process_time()
-        extract(text)
-        return time.process_time() - begin
-
-    quarter = min(seconds(hostile[: len(hostile) // 4]) for _ in range(3))
-    assert min(seconds(hostile) for _ in range(3)) < 20 * quarter + 0.05
+def test_a_megabyte_of_anything_is_bounded(hostile: str) -> None:
+    """In seconds of CPU, far above what it takes and far below what anything quadratic would."""
+    begin = time.process_time()
+    extract(hostile)
+    assert time.process_time() - begin < 3.0

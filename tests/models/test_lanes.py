@@ -312,10 +312,11 @@ async def test_what_hangs_is_given_up_and_left(lane: Lane, streamed: bool) -> No
 @BOTH
 async def test_the_last_attempt_that_hangs_says_how_long_it_had(lane: Lane) -> None:
     with ProviderDouble(faults=lambda _: Fault.slow_body(30)) as double:
+        ledger = Ledger()
         async with endpoint_at(lane, double.base_url, timeout=0.1) as endpoint:
             with pytest.raises(AttemptTimeout, match=r"did not answer within 0\.1 s"):
-                await endpoint.complete("sampler", Ledger(), ASK, 1, {})
-        assert double.received == 3
+                await endpoint.complete("sampler", ledger, ASK, 1, {})
+        assert ledger.usage().calls == 3
 
 
 @BOTH
