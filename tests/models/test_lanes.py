@@ -301,7 +301,7 @@ async def test_a_stream_that_breaks_is_begun_anew(lane: Lane) -> None:
 async def test_what_hangs_is_given_up_and_left(lane: Lane, streamed: bool) -> None:
     ledger = Ledger()
     with ProviderDouble(faults=[Fault.hangs()]) as double:
-        async with endpoint_at(lane, double.base_url, timeout=0.5) as endpoint:
+        async with endpoint_at(lane, double.base_url, timeout=3.0) as endpoint:
             result = await endpoint.complete("sampler", ledger, ASK, 1, {}, listener(streamed))
         await double.until(lambda: double.disconnected == 1)
         assert double.received == 2
