@@ -12,6 +12,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install -q -c const
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "catagent needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv $(VENV)
+	$(PIP) pip
 
 $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) -e .
