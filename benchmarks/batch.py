@@ -3,6 +3,8 @@
     python -m benchmarks.batch kills     200 random kills of a job of 2,000 rows
     python -m benchmarks.batch scale     1,000, 10,000 and 100,000 rows of 8 rollouts
     python -m benchmarks.batch litellm   beside a gather over LiteLLM, 2,000 rows of 8 rollouts
+    python -m benchmarks.batch litellm --curator-python PATH
+        and beside Curator: the Python of an environment with bespokelabs-curator, made for this alone
 
 Everything runs against the provider double on loopback. CPU and memory are those of the process that works
 on the job. Compare rows of one table; absolutes do not hold elsewhere.
@@ -23,6 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 from tests.doubles import ProviderDouble
@@ -176,37 +179,98 @@ asyncio.run(main())
 """
 
 
-def litellm(rows: int, latency: float) -> None:
+# Curator asks the prompts of BY_HAND, without a synthesis, which it does not have. It estimates tokens with
+# an encoding that LiteLLM, one of its requirements, brings along: nothing is fetched. Its cache starts empty.
+CURATOR = """
+import importlib.util, os, sys
+from pathlib import Path
+
+base, rows, in_flight, n = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), 8 if sys.argv[4] == "n" else 1
+encodings = Path(importlib.util.find_spec("litellm").origin).parent / "litellm_core_utils" / "tokenizers"
+os.environ |= {
+    "HOME": os.getcwd(), "HF_HOME": os.path.abspath("hf"), "CURATOR_CACHE_DIR": os.path.abspath("cache"),
+    "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "TELEMETRY_ENABLED": "0", "CURATOR_VIEWER": "0", "CURATOR_DISABLE_RICH_DISPLAY": "1",
+    "TIKTOKEN_CACHE_DIR": str(encodings), "OPENAI_API_KEY": "sk-x"}
+from bespokelabs import curator
+
+class Solve(curator.LLM):
+    return_completions_object = n > 1
+
+    def prompt(self, row):
+        return f"What is {row['id']} + {row['id']}? Put the final answer in a box."
+
+    def parse(self, row, reply):
+        texts = [choice["message"]["content"] for choice in reply["choices"]] if n > 1 else [reply]
+        return [{"id": row["id"], "text": text} for text in texts]
+
+solve = Solve(
+    model_name="m", backend="openai", generation_params={"n": n} if n > 1 else {},
+    backend_params={"base_url": base, "max_concurrent_requests": in_flight,
+                    "max_requests_per_minute": 10**7, "max_tokens_per_minute": 10**10})
+solve([{"id": i} for i in range(rows) for _ in range(8 // n)]).dataset.to_json("out.jsonl")
+"""
+VERSIONS = """
+from importlib.metadata import version
+print(", ".join(f"{name} {version(name)}" for name in ("bespokelabs-curator", "litellm", "datasets")))
+"""
+
+
+def litellm(rows: int, latency: float, curator: str | None) -> None:
     in_flight = 64
-    print(f"{rows:,} rows, 8 rollouts and a synthesis each, {latency * 1000:.0f} ms a reply, 64 in flight\n")
-    print("| | time, s | CPU, s | peak memory, MB | requests |")
-    print("|---|---|---|---|---|")
-    for name in ("catagent batch", "gather over LiteLLM, n = 8", "gather over LiteLLM, 8 requests"):
-        with tempfile.TemporaryDirectory() as place, server("--latency", str(latency)) as base:
+    # name, program (None: catagent), its last argument or catagent's flags, flags of the double
+    contestants: list[tuple[str, str | None, list[str], list[str]]] = [
+        ("catagent batch", None, [], []),
+        ("catagent batch, majority", None, ["--estimator", "majority"], []),
+        ("gather over LiteLLM, n = 8", BY_HAND, ["n"], []),
+        ("gather over LiteLLM, 8 requests", BY_HAND, ["one"], []),
+    ]
+    print(f"catagent {version('catagent')}, litellm {version('litellm')}")
+    if curator:
+        said = subprocess.run([curator, "-c", VERSIONS], check=True, capture_output=True, text=True).stdout
+        print(f"Curator's environment: {said.strip()}")
+        contestants[2:2] = [
+            ("catagent batch, one choice a reply", None, ["--estimator", "majority"], ["--max-n", "1"]),
+            ("Curator, n = 8", CURATOR, ["n"], []),
+            ("Curator, 8 requests", CURATOR, ["one"], []),
+        ]
+    print(f"\n{rows:,} rows of 8 rollouts, {latency * 1000:.0f} ms a reply, {in_flight} in flight\n")
+    print("| | synthesis | time, s | CPU, s | peak memory, MB | requests |")
+    print("|---|---|---|---|---|---|", flush=True)
+    for name, program, arguments, flags in contestants:
+        with tempfile.TemporaryDirectory() as place, server("--latency", str(latency), *flags) as base:
             folder = Path(place)
             write_rows(folder / "in.jsonl", rows)
             began = time.monotonic()
-            if name == "catagent batch":
-                process = start(folder, base, "-n", "8", limit=in_flight)
+            if program is None:
+                process = start(folder, base, "-n", "8", *arguments, limit=in_flight)
             else:
-                how = "n" if name.endswith("n = 8") else "one"
-                line = [sys.executable, "-c", BY_HAND, base, str(rows), str(in_flight), how]
-                process = subprocess.Popen(line, cwd=folder, text=True, stderr=subprocess.PIPE)
+                python = curator if curator and program == CURATOR else sys.executable
+                line = [python, "-c", program, base, str(rows), str(in_flight), *arguments]
+                process = subprocess.Popen(
+                    line, cwd=folder, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+                )
             usage = waited(process)
             wall = time.monotonic() - began
-            assert len(set(ids(folder / "out.jsonl"))) == rows
+            found = Counter(ids(folder / "out.jsonl"))
+            assert len(found) == rows
+            assert set(found.values()) == {8 if program == CURATOR else 1}
             requests = asyncio.run(count(base))
             cpu = usage.ru_utime + usage.ru_stime
+            synthesis = "no" if program == CURATOR or "majority" in arguments else "yes"
             print(
-                f"| {name} | {wall:.1f} | {cpu:.1f} | {usage.ru_maxrss / 1024:.0f} | {requests} |", flush=True
+                f"| {name} | {synthesis} | {wall:.1f} | {cpu:.1f} | {usage.ru_maxrss / 1024:.0f} "
+                f"| {requests} |",
+                flush=True,
             )
 
 
 async def count(base: str) -> int:
+    """The requests that the double got, refused ones too."""
     import aiohttp
 
     async with aiohttp.ClientSession() as session, session.get(f"{base}/_control") as reply:
-        return int((await reply.json())["served"])
+        return int((await reply.json())["received"])
 
 
 def main() -> None:
@@ -219,6 +283,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--latency", type=float, default=0.05)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--curator-python", metavar="PATH", help="measure Curator too, with this Python")
     a = parser.parse_args()
     print(
         f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}\n", flush=True
@@ -228,7 +293,7 @@ def main() -> None:
     elif a.what == "scale":
         scale(a.sizes)
     else:
-        litellm(a.rows, a.latency)
+        litellm(a.rows, a.latency, a.curator_python)
 
 
 if __name__ == "__main__":
