@@ -7,6 +7,7 @@ verifiable group falls back to the vote, and the reference says so.
 from __future__ import annotations
 
 from catagent.agents.synthesizer import Synthesizer
+from catagent.answers import acluster
 from catagent.errors import AccountError, EstimationError, ModelError
 from catagent.estimators import Estimator, EstimatorContext, estimator
 from catagent.estimators.majority import vote
@@ -28,13 +29,26 @@ def synthesis(context: EstimatorContext) -> Estimator:
             raise
         except (ModelError, EstimationError) as error:
             return await _voted(group, f"no synthesis: {error}")
-        if group.kind != "open" and reference.answer is None:
+        if group.kind != "open" and not await _stated(reference, group):
             return await _voted(group, "the synthesis states no final answer")
         if not reference.text:
             return await _voted(group, "the synthesis is empty")
         return reference
 
     return estimate
+
+
+async def _stated(reference: Reference, group: RolloutGroup) -> bool:
+    """Whether the synthesis ends in an answer in the form it was asked for.
+
+    One in another form ("the answer is …" in a sentence) counts only when a rollout shares it: weak anchors
+    write such sentences about the prompt.
+    """
+    answer = reference.answer
+    if answer is None or answer.source not in ("phrase", "last_line"):
+        return answer is not None
+    found = await acluster([answer, *(r.answer for r in group.survivors)])
+    return any(0 in members and len(members) > 1 for members in found.classes)
 
 
 async def _voted(group: RolloutGroup, reason: str) -> Reference:

@@ -74,7 +74,10 @@ class EmbeddedClient:
             if self._lane is None:
                 path = installed(self._entry.name) or await fetch(self._entry.name, progress=self._progress)
                 address = await asyncio.to_thread(_serve, self._entry, path)
-                self._lane = FastLane(f"{address}/v1", name=f"the embedded {self._entry.name}")
+                # llama.cpp's server closes a connection after a streamed reply without saying so.
+                self._lane = FastLane(
+                    f"{address}/v1", name=f"the embedded {self._entry.name}", keep_alive=False
+                )
 
     async def aclose(self) -> None:
         """Close connections; the server lives as long as the process."""

@@ -24,6 +24,7 @@ from catagent.models.wire import StreamAssembler, encode, parse
 
 __all__ = ["FastLane"]
 
+_IDLE = 4.0  # seconds; uvicorn closes idle connections after 5
 _LARGEST_REPLY = 64 * 2**20
 _LARGEST_LINE = 8 * 2**20
 _LARGEST_REFUSAL = 2**16
@@ -46,7 +47,9 @@ class FastLane:
         api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         name: str = "the endpoint",
+        keep_alive: bool = True,
     ) -> None:
+        self._keep_alive = keep_alive
         self._base = base_url.rstrip("/")
         self._url = f"{self._base}/chat/completions"
         self._name = name
@@ -60,13 +63,18 @@ class FastLane:
     def _connect(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
+                connector=self._connector(),
                 headers=self._headers,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=15),
                 trust_env=_behind_proxy(self._base),
                 read_bufsize=2**18,
             )
         return self._session
+
+    def _connector(self) -> aiohttp.TCPConnector:
+        if not self._keep_alive:
+            return aiohttp.TCPConnector(limit=0, force_close=True)
+        return aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=_IDLE)
 
     async def complete(self, request: ModelRequest, on_delta: OnDelta | None = None) -> Completion:
         """Send `request` once; see `Client.complete`."""

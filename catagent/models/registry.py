@@ -164,6 +164,10 @@ class Registry:
             near = difflib.get_close_matches(name, CATALOGUE, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(CATALOGUE)}"
             raise ConfigError(f"there is no embedded model {name!r}; {hint}")
+        self._say(
+            f"embedded/{name} is a small model inside this process: it shows how catagent works and is "
+            "often wrong; name a better one with --model or in providers.yaml"
+        )
         known = config.models.get(name, KnownModel())
         return Endpoint(
             name=f"embedded/{name}",
@@ -198,12 +202,7 @@ class Registry:
                     self._say(f"using {model}, which is running at {server.base_url}")
                     return model
             else:
-                model = f"embedded/{await self._best_embedded()}"
-                self._say(
-                    f"using the small model {model} inside this process: it shows how catagent "
-                    "works and is often wrong; name a better one with --model or in providers.yaml"
-                )
-                return model
+                return f"embedded/{await self._best_embedded()}"
         raise ConfigError(f"{self.config.source}: no line of `auto` applies; name a model for the sampler")
 
     async def _at_custom_base(self, model: str) -> str:

@@ -138,3 +138,22 @@ async def test_both_estimators_take_the_same_group() -> None:
     assert by_vote.answer == "1"
     assert by_synthesis.answer == "4"
     assert double.received == 1
+
+
+@pytest.mark.parametrize(
+    ("synthesis", "method"),
+    [
+        ("# UNIFIED RESPONSE\nThe answer is 5.", "synthesis"),
+        ("# UNIFIED RESPONSE\nThe answer is 9.", "majority"),
+        ("# UNIFIED RESPONSE\nThe answer is not complete but rather a complete solution.", "majority"),
+        ("# UNIFIED RESPONSE\nIt is \\boxed{9}.", "synthesis"),
+    ],
+)
+async def test_an_answer_in_another_form_than_asked_for_counts_when_a_rollout_shares_it(
+    synthesis: str, method: str
+) -> None:
+    with ProviderDouble(reply=cast(["\\boxed{4}", "\\boxed{4}", "\\boxed{5}"], synthesis)) as double:
+        async with cat_on(double, n=3) as cat:
+            solution = await cat.solve("q")
+    assert solution.reference is not None
+    assert solution.reference.method == method
