@@ -179,7 +179,7 @@ asyncio.run(main())
 """
 
 
-# Curator asks the prompts of BY_HAND, without a synthesis, which it does not have. It counts tokens with an
+# Curator asks the prompts of BY_HAND, without a synthesis, which it does not have. It counts tokens with
 # an encoding that LiteLLM, one of its requirements, brings along: nothing is fetched. Its cache starts empty.
 CURATOR = """
 import importlib.util, os, sys
