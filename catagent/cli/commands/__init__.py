@@ -1,0 +1,1 @@
+"""One module a command: its options and how they reach what does the work."""

@@ -1,0 +1,58 @@
+"""The options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "Anchor",
+    "ConfigFile",
+    "Estimator",
+    "GroupSize",
+    "Judge",
+    "Kind",
+    "MaxCalls",
+    "MaxUsd",
+    "ModelName",
+    "QuestionAware",
+    "Quiet",
+    "Temperature",
+]
+
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", metavar="PROVIDER/NAME", help="Model of all roles that have none of their own."
+    ),
+]
+Anchor = Annotated[
+    str | None, typer.Option(metavar="PROVIDER/NAME", help="Model that synthesises; default: --model.")
+]
+Judge = Annotated[
+    str | None,
+    typer.Option(metavar="PROVIDER/NAME", help="Model that judges; better not the one that answers."),
+]
+GroupSize = Annotated[
+    int | None, typer.Option("--n", "-n", min=1, max=1024, help="Rollouts a task. [default: 8]")
+]
+Kind = Annotated[
+    str | None, typer.Option(help="auto, verifiable (one final answer) or open. [default: auto]")
+]
+Estimator = Annotated[
+    str | None,
+    typer.Option(help="How the reference is made: synthesis or majority. [default: synthesis]"),
+]
+QuestionAware = Annotated[
+    bool | None,
+    typer.Option("--question-aware/--question-blind", help="Whether the anchor sees the question."),
+]
+Temperature = Annotated[float | None, typer.Option(min=0, help="Of the rollouts.")]
+MaxUsd = Annotated[float | None, typer.Option(min=0, help="Stop before it costs more.")]
+MaxCalls = Annotated[int | None, typer.Option(min=1, help="Stop before it takes more requests.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Configuration instead of ./providers.yaml.")
+]
