@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from catagent.agents.prompts import Prompts
-from catagent.agents.sampler import Sampler, rollout_of, settled_kind
-from catagent.answers import extract
+from catagent.agents.sampler import Sampler
 from catagent.background import run_in_background
+from catagent.brought import Completion, given_reference, group_of
 from catagent.errors import ConfigError, QuorumError
 from catagent.estimators import Estimator, EstimatorContext, make_estimator
 from catagent.estimators.agreement import with_agreement
@@ -28,7 +28,6 @@ from catagent.messages import (
     Criterion,
     Kind,
     Reference,
-    Rollout,
     RolloutGroup,
     Rubric,
     Solution,
@@ -48,7 +47,6 @@ from catagent.rewards import needs
 __all__ = ["CaT", "Completion", "Prompt"]
 
 Prompt: TypeAlias = str | list[ChatMessage] | tuple[ChatMessage, ...] | Task
-Completion: TypeAlias = str | ChatMessage | None
 
 
 @dataclass(slots=True)
@@ -164,7 +162,7 @@ class CaT:
             orphaned = weakref.finalize(self, _close_soon, weakref.ref(loop), registry)
             orphaned.atexit = False
             await registry.close_with_loop(orphaned.detach)
-        return Run(self, registry, Ledger(self.budget, self.totals), emit)
+        return Run(self, registry, Ledger(self.budget, self.totals, timed=True), emit)
 
     async def joined(
         self,
@@ -205,13 +203,15 @@ class CaT:
         estimator: str | None = None,
         rewards: bool = False,
         emit: Emit | None = None,
+        donor: RolloutGroup | Sequence[Completion] | None = None,
         **params: Any,
     ) -> Solution:
         """The reference for a prompt, and a reward for each of the rollouts it was made from.
 
         `prompt` is a text, OpenAI-style messages or a `Task`; `params` (`temperature`, `tools`, …) go
         with the requests for rollouts. `emit` hears events as they happen. Rewards that cost calls, as
-        those of open-ended tasks do, are made only when `rewards` asks for them.
+        those of open-ended tasks do, are made only when `rewards` asks for them. `donor` holds rollouts of
+        another question, for the estimator `placebo_other`.
 
         Raises `ConfigError` before anything is sent, `AccountError` when a provider refuses for good,
         `BudgetError`, and `QuorumError` when too few rollouts survive.
@@ -219,7 +219,7 @@ class CaT:
         task = Task.of(prompt, kind=kind or self.kind, params=params)
         run = await self.begin(emit)
         sampler = await run.model("sampler")
-        estimate = await self._estimator(run, task, estimator)
+        estimate = await self._estimator(run, task, estimator, donor)
         if rewards and task.kind != "verifiable":
             for role in ("rubric_proposer", "judge"):
                 await run.model(role)  # a model that nobody knows is said before rollouts are bought
@@ -231,43 +231,48 @@ class CaT:
     async def score(
         self,
         prompt: Prompt,
-        completions: Sequence[Completion],
+        completions: RolloutGroup | Sequence[Completion],
         *,
         reference: str | Reference | None = None,
         rubric: Rubric | Iterable[str | Criterion | Mapping[str, Any]] | None = None,
         kind: Kind | None = None,
         estimator: str | None = None,
         emit: Emit | None = None,
+        donor: RolloutGroup | Sequence[Completion] | None = None,
     ) -> Solution:
         """Rewards for completions made elsewhere, in their order (`solution.rewards`).
 
         Without a `reference` one is estimated from the completions, which then are the group. With a
         `rubric` (texts, criteria, or mappings as in HealthBench) the task is open-ended and no reference
-        is needed. A completion is a text, an assistant message, or `None` for one that failed.
+        is needed. A completion is a text, an assistant message, or `None` for one that failed; a group of
+        rollouts drawn before is taken with all it knows. `donor` holds rollouts of another question, for
+        the estimator `placebo_other`.
         """
         given = None if rubric is None else brought_rubric(rubric)
         task = Task.of(prompt, kind="open" if given else kind or self.kind)
-        rollouts = tuple(_completed(task, i, c) for i, c in enumerate(completions))
-        group = RolloutGroup(
-            parents=(task.id,), task_id=task.id, kind=settled_kind(task.kind, rollouts), rollouts=rollouts
-        )
+        group = group_of(task, completions)
         run = await self.begin(emit)
         estimate: Estimator | None = None
         if reference is not None:
-            estimate = _given(reference)
+            estimate = given_reference(reference)
         elif given is None or any("reference" in needs(name) for name in self.rewarding.open):
             if not group.survivors:
                 raise QuorumError("there is no completion to score")
-            estimate = await self._estimator(run, task, estimator)
+            estimate = await self._estimator(run, task, estimator, donor)
         return await self._finish(run, task, group, estimate, rubric=given, rewards=True)
 
-    async def _estimator(self, run: Run, task: Task, name: str | None) -> Estimator:
+    async def _estimator(
+        self, run: Run, task: Task, name: str | None, donor: RolloutGroup | Sequence[Completion] | None
+    ) -> Estimator:
+        if donor is not None and not isinstance(donor, RolloutGroup):
+            donor = group_of(Task.of("another question", kind=task.kind), donor)
         context = EstimatorContext(
             task=task,
             anchor=await run.model("anchor"),
             prompts=self.prompts,
             question_aware=self.question_aware,
             emit=run.emit,
+            donor=donor,
         )
         return make_estimator(name or self.estimator, context)
 
@@ -361,34 +366,3 @@ def _close_soon(of: weakref.ref[asyncio.AbstractEventLoop], registry: Registry) 
     loop = of()
     if loop is not None and loop.is_running():
         asyncio.run_coroutine_threadsafe(registry.aclose(), loop)
-
-
-def _completed(task: Task, index: int, completion: Completion) -> Rollout:
-    """A completion made elsewhere, as a rollout."""
-    if isinstance(completion, str):
-        return rollout_of(task, index, completion, error=None if completion else "the completion is empty")
-    if completion is None:
-        return Rollout(parents=(task.id,), index=index, error="the completion is missing")
-    content, calls = completion.get("content"), completion.get("tool_calls") or ()
-    if isinstance(content, list):
-        content = "".join(str(part.get("text", "")) for part in content)
-    return rollout_of(
-        task,
-        index,
-        content,
-        reasoning=completion.get("reasoning_content"),
-        tool_calls=tuple(calls),
-        error=None if content or calls else "the completion is empty",
-    )
-
-
-def _given(reference: str | Reference) -> Estimator:
-    """The estimator that returns what the caller brought."""
-    if isinstance(reference, str):
-        reference = Reference(text=reference, answer=extract(reference), method="given")
-    known = reference
-
-    async def estimate(_: RolloutGroup) -> Reference:
-        return known
-
-    return estimate

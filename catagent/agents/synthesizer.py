@@ -20,7 +20,7 @@ from catagent.answers import extract
 from catagent.errors import ContextOverflowError, EstimationError
 from catagent.events import Emit, SynthesisStarted, SynthesisToken
 from catagent.gathering import gathered
-from catagent.messages import ChatMessage, Reference, RolloutGroup
+from catagent.messages import ChatMessage, Kind, Reference, RolloutGroup
 from catagent.models.client import Choice, Delta
 from catagent.models.endpoint import estimate_tokens
 from catagent.models.model import Model
@@ -57,15 +57,19 @@ class Synthesizer:
         random.Random(hashlib.sha256("\0".join(texts).encode("utf-8", "replace")).digest()).shuffle(order)
         reasoning = group.kind != "open"
         choice = await self._reconciled([texts[i] for i in order], reasoning)
+        return self._reference(choice, reasoning, tuple(sources[i].id for i in order))
+
+    async def of_nothing(self, kind: Kind) -> Reference:
+        """What the anchor answers to the same prompt with no rollouts in it: a placebo."""
+        reasoning = kind != "open"
+        self._rounds = 1
+        choice = await self._ask([], reasoning, tell=self._emit is not None)
+        return self._reference(choice, reasoning, ())
+
+    def _reference(self, choice: Choice, reasoning: bool, parents: tuple[str, ...]) -> Reference:
         text = unified(choice.text or "")
         answer = extract(text) if reasoning and choice.finish_reason != "length" else None
-        return Reference(
-            parents=tuple(sources[i].id for i in order),
-            text=text,
-            answer=answer,
-            method="synthesis",
-            rounds=self._rounds,
-        )
+        return Reference(parents=parents, text=text, answer=answer, method="synthesis", rounds=self._rounds)
 
     async def _reconciled(self, texts: list[str], reasoning: bool) -> Choice:
         """Reconcile, in a smaller space each time the anchor says that the prompt was too long."""
@@ -117,7 +121,7 @@ class Synthesizer:
     def _messages(self, texts: Sequence[str], reasoning: bool) -> list[ChatMessage]:
         prompt = self._prompts["synthesis_reasoning" if reasoning else "synthesis_freeform"]
         content = prompt.render(
-            responses=fenced(texts, "attempt" if reasoning else "response"),
+            responses=fenced(texts, "attempt" if reasoning else "response") or "(There are none.)",
             count=str(len(texts)),
             question=fenced([self._question], "question") if self._question else None,
         )

@@ -6,6 +6,10 @@ verifiable group falls back to the vote, and the reference says so.
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
+from pydantic import Field
+
 from catagent.agents.synthesizer import Synthesizer
 from catagent.answers import acluster
 from catagent.errors import AccountError, EstimationError, ModelError
@@ -13,23 +17,34 @@ from catagent.estimators import Estimator, EstimatorContext, estimator
 from catagent.estimators.majority import vote
 from catagent.messages import Reference, RolloutGroup, Task
 
-__all__ = ["question_of"]
+__all__ = ["question_of", "seen_question", "states_an_answer"]
 
 
 @estimator("synthesis")
-def synthesis(context: EstimatorContext) -> Estimator:
-    """The estimator `synthesis`. Costs one call of the anchor, more when the rollouts do not fit at once."""
-    question = question_of(context.task) if context.question_aware else None
+def synthesis(
+    context: EstimatorContext,
+    *,
+    view: Literal["blind", "aware"] | None = None,
+    of: Annotated[int, Field(ge=1)] | None = None,
+) -> Estimator:
+    """The estimator `synthesis`. Costs one call of the anchor, more when the rollouts do not fit at once.
+
+    `view` says whether the anchor sees the question (by default as `question_aware` says); `of` keeps it to
+    the first so many surviving rollouts, so that `of=1` is the paper's synthesis of one rollout.
+    """
+    question = seen_question(context, view)
     synthesize = Synthesizer(context.anchor, context.prompts, question=question, emit=context.emit)
 
     async def estimate(group: RolloutGroup) -> Reference:
+        if of is not None:
+            group = group.model_copy(update={"rollouts": group.survivors[:of]})
         try:
             reference = await synthesize(group)
         except AccountError:
             raise
         except (ModelError, EstimationError) as error:
             return await _voted(group, f"no synthesis: {error}")
-        if group.kind != "open" and not await _stated(reference, group):
+        if group.kind != "open" and not await states_an_answer(reference, group):
             return await _voted(group, "the synthesis states no final answer")
         if not reference.text:
             return await _voted(group, "the synthesis is empty")
@@ -38,7 +53,7 @@ def synthesis(context: EstimatorContext) -> Estimator:
     return estimate
 
 
-async def _stated(reference: Reference, group: RolloutGroup) -> bool:
+async def states_an_answer(reference: Reference, group: RolloutGroup) -> bool:
     """Whether the synthesis ends in an answer in the form it was asked for.
 
     One in another form ("the answer is …" in a sentence) counts only when a rollout shares it: weak anchors
@@ -55,6 +70,12 @@ async def _voted(group: RolloutGroup, reason: str) -> Reference:
     reference = await vote(group)
     also = f"; {reference.fallback}" if reference.fallback else ""
     return reference.model_copy(update={"fallback": f"{reason}{also}"})
+
+
+def seen_question(context: EstimatorContext, view: Literal["blind", "aware"] | None) -> str | None:
+    """The question, if the anchor is to see it: as `view` says, else as the run is set up."""
+    aware = context.question_aware if view is None else view == "aware"
+    return question_of(context.task) if aware else None
 
 
 def question_of(task: Task) -> str:

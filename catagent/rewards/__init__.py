@@ -18,18 +18,15 @@ Another package can register one under the entry point group `catagent.rewards`.
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import importlib.metadata
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from catagent.agents.prompts import Prompts
-from catagent.errors import ConfigError
 from catagent.messages import Judgement, Reference, Reward, RolloutGroup, Rubric, Task
 from catagent.models.model import Model
 from catagent.options import JudgeOptions, RewardOptions
+from catagent.plugins import Plugins
 
 __all__ = [
     "RewardContext",
@@ -69,8 +66,17 @@ _BUILT_IN = {
     "length_penalty": "catagent.rewards.length",
     "rubric": "catagent.rewards.rubric",
 }
-_factories: dict[str, RewardFactory] = {}
-_needs: dict[str, frozenset[str]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Registered:
+    factory: RewardFactory
+    needs: frozenset[str] = frozenset()
+
+
+_rewards: Plugins[_Registered] = Plugins(
+    "reward", group="catagent.rewards", built_in=_BUILT_IN, adopt=_Registered
+)
 
 
 def reward(name: str, *, needs: tuple[str, ...] = ()) -> Callable[[RewardFactory], RewardFactory]:
@@ -80,8 +86,7 @@ def reward(name: str, *, needs: tuple[str, ...] = ()) -> Callable[[RewardFactory
     """
 
     def registered(factory: RewardFactory) -> RewardFactory:
-        _factories[name] = factory
-        _needs[name] = frozenset(needs)
+        _rewards.add(name, _Registered(factory, frozenset(needs)))
         return factory
 
     return registered
@@ -89,30 +94,14 @@ def reward(name: str, *, needs: tuple[str, ...] = ()) -> Callable[[RewardFactory
 
 def reward_names() -> list[str]:
     """Every name that `make_reward` knows."""
-    plugged = (e.name for e in importlib.metadata.entry_points(group="catagent.rewards"))
-    return sorted({*_BUILT_IN, *_factories, *plugged})
-
-
-def _loaded(name: str) -> RewardFactory:
-    if name not in _factories and name in _BUILT_IN:
-        importlib.import_module(_BUILT_IN[name])
-    if name not in _factories:
-        for entry in importlib.metadata.entry_points(group="catagent.rewards", name=name):
-            _factories.setdefault(name, entry.load())
-    if name not in _factories:
-        names = reward_names()
-        near = difflib.get_close_matches(name, names, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
-        raise ConfigError(f"there is no reward {name!r}; {hint}")
-    return _factories[name]
+    return _rewards.names()
 
 
 def needs(name: str) -> frozenset[str]:
     """What the reward of that name has to be given. Raises `ConfigError` when there is none."""
-    _loaded(name)
-    return _needs.get(name, frozenset())
+    return _rewards.get(name).needs
 
 
 def make_reward(name: str, context: RewardContext) -> Rewarder:
     """The reward of that name. Raises `ConfigError` when there is none."""
-    return _loaded(name)(context)
+    return _rewards.get(name).factory(context)
