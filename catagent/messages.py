@@ -23,6 +23,7 @@ __all__ = [
     "Answer",
     "AnswerKind",
     "AnswerSource",
+    "Call",
     "ChatMessage",
     "Criterion",
     "Finding",
@@ -127,6 +128,8 @@ class Rollout(Message):
     finish_reason: str | None = None
     logprobs: tuple[float, ...] | None = None
     """Log-probability of each sampled token, in nats, where the endpoint gives them."""
+    tokens: tuple[str, ...] | None = None
+    """The text of each of these tokens."""
     model: str | None = None
     error: str | None = None
 
@@ -302,6 +305,18 @@ class RoleUsage(BaseModel):
         return RoleUsage.model_construct(**{name: mine[name] + theirs[name] for name in mine})
 
 
+class Call(BaseModel):
+    """When one request of a run was under way, for a timeline; waiting for the limiter is not in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: str
+    began: float
+    """Seconds since the run began."""
+    seconds: float
+    outcome: Literal["ok", "failed", "refused"] = "ok"
+
+
 class Usage(BaseModel):
     """What a solve consumed, in all and by role."""
 
@@ -310,6 +325,8 @@ class Usage(BaseModel):
     roles: dict[str, RoleUsage] = {}
     seconds: float = 0.0
     """Wall time."""
+    timeline: tuple[Call, ...] = ()
+    """The requests of one run in the order they ended, a thousand at most; a sum of usages has none."""
 
     @property
     def total(self) -> RoleUsage:

@@ -94,6 +94,7 @@ def _rollout(task: Task, index: int, sample: Sample) -> Rollout:
         tool_calls=choice.tool_calls,
         finish_reason=choice.finish_reason,
         logprobs=tuple(t.logprob for t in choice.logprobs) if choice.logprobs else None,
+        tokens=tuple(t.token for t in choice.logprobs) if choice.logprobs else None,
         model=sample.model,
         error=f"the model gave no text (finish reason: {choice.finish_reason})" if empty else None,
     )

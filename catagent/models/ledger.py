@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from catagent.errors import BudgetError
-from catagent.messages import RoleUsage, Usage
+from catagent.messages import Call, RoleUsage, Usage
 from catagent.models.client import Completion
 
 __all__ = ["Budget", "Ledger", "Price"]
+
+_TIMED = 1000
+"""Calls of one run whose times are kept."""
 
 
 class Price(NamedTuple):
@@ -48,15 +51,22 @@ class Ledger:
 
     What is counted here is counted in `parent` as well, whose budget is heeded too: that of a job with
     many runs. `before` is what was consumed earlier and counts against the budget, except for its seconds.
-    `exhausted` says why, once the budget has refused a request.
+    `exhausted` says why, once the budget has refused a request. With `timed` it also keeps when each request
+    was under way: for a single run, since a job has too many.
     """
 
     def __init__(
-        self, budget: Budget | None = None, parent: Ledger | None = None, before: Usage | None = None
+        self,
+        budget: Budget | None = None,
+        parent: Ledger | None = None,
+        before: Usage | None = None,
+        *,
+        timed: bool = False,
     ) -> None:
         self._budget = budget or Budget()
         self._limited = any(getattr(self._budget, f.name) is not None for f in fields(self._budget))
         self._parent = parent
+        self._calls: list[Call] | None = [] if timed else None
         self._roles: dict[str, _Tally] = {}
         for role, usage in (before.roles if before else {}).items():
             vars(self._of(role)).update(usage.model_dump())
@@ -121,7 +131,7 @@ class Ledger:
         """A request brought nothing usable."""
         if self._parent is not None:
             self._parent.failed(role, reserved, seconds, refused=refused)
-        tally = self._settle(role, reserved, seconds)
+        tally = self._settle(role, reserved, seconds, "refused" if refused else "failed")
         tally.failed += 1
         tally.refused += refused
 
@@ -148,7 +158,18 @@ class Ledger:
         else:
             tally.unpriced += 1
 
-    def _settle(self, role: str, reserved: tuple[int, float], seconds: float) -> _Tally:
+    def _settle(
+        self,
+        role: str,
+        reserved: tuple[int, float],
+        seconds: float,
+        outcome: Literal["ok", "failed", "refused"] = "ok",
+    ) -> _Tally:
+        if self._calls is not None and len(self._calls) < _TIMED:
+            began = max(0.0, time.monotonic() - self._began - seconds)
+            self._calls.append(
+                Call(role=role, began=round(began, 4), seconds=round(seconds, 4), outcome=outcome)
+            )
         self._reserved_tokens -= reserved[0]
         self._reserved_usd -= reserved[1]
         tally = self._of(role)
@@ -170,4 +191,5 @@ class Ledger:
     def usage(self) -> Usage:
         """What has been consumed so far."""
         roles = {role: RoleUsage(**vars(tally)) for role, tally in self._roles.items()}
-        return Usage(roles=roles, seconds=self._before_seconds + time.monotonic() - self._began)
+        seconds = self._before_seconds + time.monotonic() - self._began
+        return Usage(roles=roles, seconds=seconds, timeline=tuple(self._calls or ()))

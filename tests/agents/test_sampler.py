@@ -91,6 +91,7 @@ async def test_log_probabilities_and_reasoning_are_kept() -> None:
     )
     group = await sampled(Policy(choice), Task.of("q"), n=1)
     assert group.rollouts[0].logprobs == (-0.5, -1.0)
+    assert group.rollouts[0].tokens == ("a", "b")
     assert group.rollouts[0].reasoning == "hm"
 
 

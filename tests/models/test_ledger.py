@@ -144,3 +144,22 @@ def test_a_picture_does_not_change_with_the_ledger() -> None:
     buy(ledger)
     assert before.calls == 1
     assert Usage.model_validate_json(before.model_dump_json()) == before
+
+
+def test_a_timed_ledger_says_when_each_request_was_under_way() -> None:
+    job = Ledger()
+    ledger = Ledger(parent=job, timed=True)
+    ledger.failed("sampler", ledger.reserve("sampler", 1, None), 0.0, refused=True)
+    ledger.succeeded("anchor", ledger.reserve("anchor", 1, None), 0.0, Completion(()), None)
+    timeline = ledger.usage().timeline
+    assert [(call.role, call.outcome) for call in timeline] == [("sampler", "refused"), ("anchor", "ok")]
+    assert 0 <= timeline[0].began <= timeline[1].began
+    assert job.usage().timeline == ()
+    assert (ledger.usage() + ledger.usage()).timeline == ()
+
+
+def test_a_timeline_is_bounded() -> None:
+    ledger = Ledger(timed=True)
+    for _ in range(1_200):
+        ledger.failed("sampler", ledger.reserve("sampler", 1, None), 0.0, refused=False)
+    assert len(ledger.usage().timeline) == 1_000
