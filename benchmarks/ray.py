@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 
 from catagent.batch.capacity import Capacity
-from catagent.batch.job import Job, JobOptions
+from catagent.batch.job import Job
+from catagent.batch.options import JobOptions
 from catagent.batch.ray_engine import RayJob
 from catagent.batch.ray_options import RayOptions
 from catagent.batch.reading import Rows

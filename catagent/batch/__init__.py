@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from catagent.batch.api import batch
-    from catagent.batch.job import Job, JobOptions
+    from catagent.batch.job import Job
+    from catagent.batch.options import JobOptions
     from catagent.batch.progress import Report
 
 __all__ = ["Job", "JobOptions", "Report", "batch"]
 
-_HOMES = {"Job": "job", "JobOptions": "job", "Report": "progress", "batch": "api"}
+_HOMES = {"Job": "job", "JobOptions": "options", "Report": "progress", "batch": "api"}
 
 
 class _Callable(types.ModuleType):

@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from catagent.batch.job import Job, JobOptions
+from catagent.batch.engines import checked_engine, job_with
 from catagent.batch.lines import MODES, Mode
+from catagent.batch.options import JobOptions
 from catagent.batch.progress import Report
+from catagent.batch.ray_options import RayOptions
 from catagent.batch.reading import Files, RawRow, Rows, Source
 from catagent.batch.rows import Fields
 from catagent.batch.via import in_batches, rows_in_batches
@@ -41,6 +43,8 @@ async def batch(
     accept_changes: bool = False,
     via: Via | None = None,
     under_way: int | None = None,
+    engine: str = "process",
+    ray: RayOptions | None = None,
     **options: Any,
 ) -> Report:
     """Solve many rows; `rows` is the name of a file, or prompts and objects as a line of input has them.
@@ -50,13 +54,15 @@ async def batch(
     is made from `options` as `CaT` takes them. `params` are sampling parameters of the rollouts, `adaptive`
     is the risk with which to stop drawing them early, `max_tokens` the budget of the whole job. `via` has
     the requests go as batches of the provider (docs/provider-batches.md), which takes `out`; `under_way`
-    are the rows that are then in memory at once.
+    are the rows that are then in memory at once. `engine="ray"` has the rows solved by the workers of a Ray
+    cluster (docs/scale.md), of which `ray` says where it is and how wide the job may run.
 
     Raises `ConfigError` before anything is sent, `AccountError` when a provider refuses for good, and
     `JournalError` when what is bought cannot be kept. A row that fails is a line with an `error`.
     """
     if mode not in MODES:
         raise ConfigError(f"there is no mode {mode!r}; there are {', '.join(MODES)}")
+    checked_engine(engine, in_batches=via is not None)
     source: Source = Files([rows]) if isinstance(rows, str | Path) else Rows(rows)
     job_options = JobOptions(
         work=Work(mode, rewards, dict(params or {})),
@@ -78,9 +84,10 @@ async def batch(
         job_options = replace(job_options, under_way=most, at_once=True)
     try:
         if out is not None:
-            return await Job(own, source, Path(out), job_options).run()
+            return await job_with(engine, own, source, Path(out), job_options, ray).run()
         with tempfile.TemporaryDirectory(prefix="catagent-", ignore_cleanup_errors=True) as folder:
-            report = await Job(own, source, Path(folder) / "out.jsonl", job_options).run()
+            job = job_with(engine, own, source, Path(folder) / "out.jsonl", job_options, ray)
+            report = await job.run()
             lines = await asyncio.to_thread(lambda: tuple(report))
             return replace(report, places=None, lines=lines)
     finally:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,14 @@ from catagent.agents.adaptive import AdaptiveSampler
 from catagent.agents.sampler import Sampler
 from catagent.batch.fingerprint import endpoints_of, fingerprint_of, models_of
 from catagent.batch.lines import TRAINING, UnusableError, copied_line, error_line, line_of
+from catagent.batch.options import JobOptions
 from catagent.batch.output import Output
 from catagent.batch.parquet import needs_pyarrow, to_parquet
 from catagent.batch.progress import Progress, Report, Stop, usage_since
 from catagent.batch.reading import Line, Source
-from catagent.batch.rows import BadLineError, Fields, Row, row_of
+from catagent.batch.rows import BadLineError, Row, row_of
 from catagent.batch.store import Kept, Places, State, Store
 from catagent.batch.window import Window
-from catagent.batch.work import Work
 from catagent.cat import CaT
 from catagent.errors import (
     AccountError,
@@ -45,38 +45,12 @@ from catagent.models.endpoint import Endpoint
 from catagent.models.ledger import Budget, Ledger
 from catagent.models.retry import RetryPolicy
 
-__all__ = ["ENDS", "Job", "JobOptions"]
+__all__ = ["ENDS", "Job"]
 
 _TICK = 0.25
 _FOLLOWERS = 10_000
 ENDS = (AccountError, ConfigError, FetchError, JournalError, PromptError)
 """Errors that every further row would meet as well."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobOptions:
-    """What a job is to do, apart from models and their parameters.
-
-    Budgets are for the job over all its runs, `minutes` for one run.
-    """
-
-    work: Work = field(default_factory=Work)
-    fields: Fields = field(default_factory=Fields)
-    full: bool = False
-    in_order: bool = False
-    risk: float | None = None
-    """With a number, rollouts are drawn only until the majority is settled with at most that risk."""
-    usd: float | None = None
-    tokens: int | None = None
-    minutes: float | None = None
-    outage: float = 900.0
-    """Seconds to wait for a provider that fails for everyone, before its rows count as failed."""
-    limit: int | None = None
-    """Only the first rows of the input."""
-    under_way: int | None = None
-    at_once: bool = False
-    """For provider batches: rows begun and not finished, at most, and whether stopping leaves them."""
-    accept_changes: bool = False
 
 
 class Job:

@@ -22,7 +22,8 @@ import orjson
 
 from catagent import errors
 from catagent.batch.fingerprint import models_of, prompts_of
-from catagent.batch.job import Job, JobOptions
+from catagent.batch.job import Job
+from catagent.batch.options import JobOptions
 from catagent.batch.ray_cluster import attached, shared_allowances
 from catagent.batch.ray_desk import Desk, merged
 from catagent.batch.ray_options import RayOptions

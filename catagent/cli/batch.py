@@ -14,9 +14,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from catagent.batch.engines import checked_engine, job_with
 from catagent.batch.estimate import Estimate, estimate
-from catagent.batch.job import Job, JobOptions
+from catagent.batch.job import Job
 from catagent.batch.lines import MODES
+from catagent.batch.options import JobOptions
 from catagent.batch.progress import Report
 from catagent.batch.ray_options import RayOptions
 from catagent.batch.reading import Files
@@ -38,7 +40,6 @@ __all__ = ["Options", "run", "show_status"]
 STOPPED = 3
 _SWITCH = 0.0005
 """Seconds after which a busy event loop lets the journal's thread go on (5 ms by default)."""
-ENGINES = ("process", "ray")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,7 @@ async def _batch(options: Options) -> int:
         raise ConfigError("no input: name JSONL files after `catagent batch`, or pipe lines in")
     if str(o.out) in inputs:
         raise ConfigError(f"{o.out} is both input and output")
-    if o.engine not in ENGINES:
-        raise ConfigError(f"there is no engine {o.engine!r}; there are {', '.join(ENGINES)}")
+    checked_engine(o.engine, in_batches=o.via is not None)
     work = Work(o.mode, o.rewards, o.params)
     source = Files(inputs)
     with DownloadBar(console, quiet=o.quiet) as bar:
@@ -116,7 +116,15 @@ async def _batch(options: Options) -> int:
                 under_way=(o.under_way or rows_in_batches(cat, work)) if o.via else None,
                 at_once=o.via is not None,
             )
-            job = _job(cat, source, o, job_options)
+            job = job_with(
+                o.engine,
+                cat,
+                source,
+                o.out,
+                job_options,
+                o.ray,
+                lambda said: console.print(said, style="dim"),
+            )
             log.progress = job.progress
             _listen(job, at_once=o.via is not None)
             try:
@@ -129,17 +137,6 @@ async def _batch(options: Options) -> int:
     if report.stopped and "-" in inputs:
         os._exit(code)  # all is kept and closed, and a thread may wait for standard input for ever
     return code
-
-
-def _job(cat: CaT, source: Files, options: Options, job: JobOptions) -> Job:
-    """The job, with the engine that was asked for."""
-    if options.engine == "process":
-        return Job(cat, source, options.out, job)
-    if options.via is not None:
-        raise ConfigError("--via needs one process: the provider's batches are the cluster there")
-    from catagent.batch.ray_engine import RayJob
-
-    return RayJob(cat, source, options.out, job, options.ray, lambda said: console.print(said, style="dim"))
 
 
 async def _cancel(cat: CaT, work: Work, options: Options) -> int:

@@ -6,22 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from catagent.models.provider_batches import (
-    BatchFault,
-    BatchState,
-    BatchStatus,
-    BatchTerms,
-    imported,
-    translated,
-)
+from catagent.models.provider_batches import BatchFault, BatchState, BatchStatus, BatchTerms, translated
+from catagent.models.sdk_batches import URL, SdkBatches
 
 __all__ = ["OpenAIBatches"]
 
-_URL = "/v1/chat/completions"
 _CLOCKS_APART = 86_400.0
 
 
-class OpenAIBatches:
+class OpenAIBatches(SdkBatches):
     """`files` and `batches` under one base URL, without the SDK's retries: a repeated `create` buys twice.
 
     Raises `ConfigError` when the SDK is not installed.
@@ -36,19 +29,15 @@ class OpenAIBatches:
         name: str = "openai",
         terms: BatchTerms | None = None,
     ) -> None:
-        self.name = name
-        self.terms = terms or BatchTerms()
-        self._sdk = imported("openai", "openai")
-        self._secrets = (api_key or "", *(headers or {}).values())
-        self._client = self._sdk.AsyncOpenAI(
-            api_key=api_key or "none", base_url=base_url, default_headers=dict(headers or {}), max_retries=0
+        super().__init__(
+            "openai", "AsyncOpenAI", base_url, api_key=api_key, headers=headers, name=name, terms=terms
         )
 
     def line(self, custom_id: str, body: bytes) -> bytes:
         """See `BatchApi.line`."""
         return b'{"custom_id":"%b","method":"POST","url":"%b","body":%b}' % (
             custom_id.encode(),
-            _URL.encode(),
+            URL.encode(),
             body,
         )
 
@@ -65,54 +54,34 @@ class OpenAIBatches:
         """See `BatchApi.create`."""
         with translated(self._sdk, self.name, *self._secrets):
             made = await self._client.batches.create(
-                input_file_id=file_id, endpoint=_URL, completion_window="24h", metadata=dict(label)
+                input_file_id=file_id, endpoint=URL, completion_window="24h", metadata=dict(label)
             )
-            return _state(made)
+            return self._state(made)
 
     async def find(self, file_id: str, since: float) -> BatchState | None:
         """See `BatchApi.find`. The list is ordered by time, so it is read as far back as `since`."""
         with translated(self._sdk, self.name, *self._secrets):
             async for batch in self._client.batches.list(limit=100):
                 if batch.input_file_id == file_id and batch.status != "failed":
-                    return _state(batch)
+                    return self._state(batch)
                 if batch.created_at < since - _CLOCKS_APART:
                     return None
         return None
 
-    async def retrieve(self, batch_id: str) -> BatchState:
-        """See `BatchApi.retrieve`."""
-        with translated(self._sdk, self.name, *self._secrets):
-            return _state(await self._client.batches.retrieve(batch_id))
-
-    async def download(self, file_id: str, path: Path) -> None:
-        """See `BatchApi.download`."""
-        with translated(self._sdk, self.name, *self._secrets):
-            async with self._client.files.with_streaming_response.content(file_id) as reply:
-                await reply.stream_to_file(path)
-
-    async def cancel(self, batch_id: str) -> None:
-        """See `BatchApi.cancel`."""
-        with translated(self._sdk, self.name, *self._secrets):
-            await self._client.batches.cancel(batch_id)
-
-    async def aclose(self) -> None:
-        """See `BatchApi.aclose`."""
-        await self._client.close()
-
-
-def _state(batch: Any) -> BatchState:
-    counts, errors = batch.request_counts, batch.errors
-    return BatchState(
-        id=batch.id,
-        status=cast("BatchStatus", batch.status),
-        input_file=batch.input_file_id,
-        output_file=batch.output_file_id,
-        error_file=batch.error_file_id,
-        total=counts.total if counts else None,
-        completed=counts.completed if counts else None,
-        failed=counts.failed if counts else None,
-        faults=tuple(
-            BatchFault(e.message or e.code or "no reason given", e.code, e.line)
-            for e in (errors.data if errors else None) or ()
-        ),
-    )
+    @staticmethod
+    def _state(batch: Any) -> BatchState:
+        counts, errors = batch.request_counts, batch.errors
+        return BatchState(
+            id=batch.id,
+            status=cast("BatchStatus", batch.status),
+            input_file=batch.input_file_id,
+            output_file=batch.output_file_id,
+            error_file=batch.error_file_id,
+            total=counts.total if counts else None,
+            completed=counts.completed if counts else None,
+            failed=counts.failed if counts else None,
+            faults=tuple(
+                BatchFault(e.message or e.code or "no reason given", e.code, e.line)
+                for e in (errors.data if errors else None) or ()
+            ),
+        )

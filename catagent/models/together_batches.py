@@ -6,18 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from catagent.models.provider_batches import (
-    BatchFault,
-    BatchState,
-    BatchStatus,
-    BatchTerms,
-    imported,
-    translated,
-)
+from catagent.models.provider_batches import BatchFault, BatchState, BatchStatus, BatchTerms, translated
+from catagent.models.sdk_batches import URL, SdkBatches
 
 __all__ = ["TogetherBatches"]
 
-_URL = "/v1/chat/completions"
 _DISCOUNTED = frozenset(
     {
         "Qwen/Qwen2.5-7B-Instruct-Turbo",
@@ -30,11 +23,13 @@ _DISCOUNTED = frozenset(
 """Models that Together lists at half price in batches; all others cost there what they cost elsewhere."""
 
 
-class TogetherBatches:
+class TogetherBatches(SdkBatches):
     """`files` and `batches` of Together, without the SDK's retries: a repeated `create` buys twice.
 
     Raises `ConfigError` when the SDK is not installed.
     """
+
+    terms = BatchTerms(size=100_000_000)
 
     def __init__(
         self,
@@ -45,15 +40,14 @@ class TogetherBatches:
         name: str = "together",
         terms: BatchTerms | None = None,
     ) -> None:
-        self.name = name
-        self.terms = terms or BatchTerms(size=100_000_000)
-        self._sdk = imported("together", "together")
-        self._secrets = (api_key or "", *(headers or {}).values())
-        self._client = self._sdk.AsyncTogether(
-            api_key=api_key or "none",
-            base_url=base_url.rstrip("/").removesuffix("/v1"),
-            default_headers=dict(headers or {}),
-            max_retries=0,
+        super().__init__(
+            "together",
+            "AsyncTogether",
+            base_url.rstrip("/").removesuffix("/v1"),
+            api_key=api_key,
+            headers=headers,
+            name=name,
+            terms=terms,
         )
 
     def line(self, custom_id: str, body: bytes) -> bytes:
@@ -73,48 +67,28 @@ class TogetherBatches:
         """See `BatchApi.create`. Together keeps no labels."""
         with translated(self._sdk, self.name, *self._secrets):
             made = await self._client.batches.create(
-                input_file_id=file_id, endpoint=_URL, completion_window="24h"
+                input_file_id=file_id, endpoint=URL, completion_window="24h"
             )
-            return _state(made.job)
+            return self._state(made.job)
 
     async def find(self, file_id: str, since: float) -> BatchState | None:
         """See `BatchApi.find`."""
         with translated(self._sdk, self.name, *self._secrets):
             for job in await self._client.batches.list() or ():
                 if job.input_file_id == file_id and job.status != "FAILED":
-                    return _state(job)
+                    return self._state(job)
         return None
 
-    async def retrieve(self, batch_id: str) -> BatchState:
-        """See `BatchApi.retrieve`."""
-        with translated(self._sdk, self.name, *self._secrets):
-            return _state(await self._client.batches.retrieve(batch_id))
-
-    async def download(self, file_id: str, path: Path) -> None:
-        """See `BatchApi.download`."""
-        with translated(self._sdk, self.name, *self._secrets):
-            async with self._client.files.with_streaming_response.content(file_id) as reply:
-                await reply.stream_to_file(path)
-
-    async def cancel(self, batch_id: str) -> None:
-        """See `BatchApi.cancel`."""
-        with translated(self._sdk, self.name, *self._secrets):
-            await self._client.batches.cancel(batch_id)
-
-    async def aclose(self) -> None:
-        """See `BatchApi.aclose`."""
-        await self._client.close()
-
-
-def _state(job: Any) -> BatchState:
-    if not job.id or not job.status:
-        raise ValueError("a batch without an id or a status")
-    return BatchState(
-        id=job.id,
-        status=cast("BatchStatus", job.status.lower()),
-        input_file=job.input_file_id,
-        output_file=job.output_file_id or None,
-        error_file=job.error_file_id or None,
-        percent=job.progress,
-        faults=(BatchFault(job.error),) if job.error else (),
-    )
+    @staticmethod
+    def _state(job: Any) -> BatchState:
+        if not job.id or not job.status:
+            raise ValueError("a batch without an id or a status")
+        return BatchState(
+            id=job.id,
+            status=cast("BatchStatus", job.status.lower()),
+            input_file=job.input_file_id,
+            output_file=job.output_file_id or None,
+            error_file=job.error_file_id or None,
+            percent=job.progress,
+            faults=(BatchFault(job.error),) if job.error else (),
+        )

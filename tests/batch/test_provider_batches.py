@@ -15,7 +15,7 @@ import pytest
 
 from catagent.batch.api import batch
 from catagent.batch.job import Job as Running
-from catagent.batch.job import JobOptions
+from catagent.batch.options import JobOptions
 from catagent.batch.reading import Rows
 from catagent.batch.via import cancel_batches, in_batches
 from catagent.batch.work import Work
