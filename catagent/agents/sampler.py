@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from catagent.agents.prompts import Prompts
 from catagent.answers import extract
-from catagent.errors import QuorumError
+from catagent.errors import ModelError, QuorumError
 from catagent.events import Emit, RolloutFinished, RolloutToken
 from catagent.messages import Answer, ChatMessage, Kind, Rollout, RolloutGroup, Task
 from catagent.models.client import Delta
@@ -18,7 +18,10 @@ __all__ = ["Sampler", "rollout_of", "settled_kind"]
 
 
 class Sampler:
-    """Draws `n` rollouts of a task. Raises `QuorumError` when fewer than `quorum` survive."""
+    """Draws `n` rollouts of a task.
+
+    Raises `QuorumError` when fewer than `quorum` survive, caused by the first failure there was.
+    """
 
     def __init__(
         self, model: Model, prompts: Prompts, *, n: int, quorum: int = 1, emit: Emit | None = None
@@ -33,8 +36,11 @@ class Sampler:
         """The group of rollouts, and whether it is verifiable or open."""
         messages = self._instructed(task)
         rollouts: dict[int, Rollout] = {}
+        failures: list[ModelError] = []
 
         def finished(index: int, sample: Sample) -> None:
+            if sample.error is not None:
+                failures.append(sample.error)
             rollouts[index] = _rollout(task, index, sample)
             if self._emit:
                 self._emit(RolloutFinished(rollout=rollouts[index]))
@@ -49,7 +55,7 @@ class Sampler:
             raise QuorumError(
                 f"{len(group.survivors)} of {self._n} rollouts survived, {self._quorum} are needed: "
                 f"{'; '.join(reasons[:3])}"
-            )
+            ) from (failures[0] if failures else None)
         return group
 
     async def _draw(self, messages: list[ChatMessage], task: Task, finished: OnSample) -> None:

@@ -48,6 +48,8 @@ class Choice:
     tool_calls: tuple[dict[str, Any], ...] = ()
     reasoning: str | None = None
     logprobs: tuple[TokenLogprob, ...] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What else the message held (`refusal`, `annotations`, `audio`, …), for who passes it on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,17 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of text of sample `index`, as it is generated. `attempt` grows when a retry starts over."""
+    """A piece of text of sample `index`, as it is generated. `attempt` grows when a retry starts over.
+
+    Pieces of thinking and of tool calls (in the protocol's shape) have no text; only who asks for them
+    hears of them (`Model.samples(whole_deltas=True)`).
+    """
 
     index: int
     text: str
     attempt: int = 1
+    reasoning: str | None = None
+    tool_calls: tuple[dict[str, Any], ...] = ()
 
 
 OnDelta: TypeAlias = Callable[[Delta], None]

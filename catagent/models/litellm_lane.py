@@ -185,7 +185,15 @@ def _choice(raw: Any) -> Choice:
         )
         if logprobs
         else None,
+        _extra(message),
     )
+
+
+def _extra(message: Any) -> dict[str, Any]:
+    """What the message holds beside what is read above; the library's own notes stay behind."""
+    known = {"role", "content", "tool_calls", "reasoning_content", "reasoning"}
+    known |= {"provider_specific_fields"}
+    return {k: v for k, v in message.model_dump(exclude_none=True).items() if k not in known}
 
 
 def _tool_call(call: Any) -> dict[str, Any]:

@@ -99,13 +99,17 @@ class Model:
         first: int = 0,
         on_delta: OnDelta | None = None,
         on_sample: OnSample | None = None,
+        whole_deltas: bool = False,
     ) -> list[Sample]:
         """`n` samples of one conversation, in order; `on_sample` sees each as it comes.
+
+        `on_delta` hears pieces of text; with `whole_deltas` also pieces of thinking and of tool calls.
 
         A sample that could not be had is a `Sample` with an error. Raises only what ends a whole job
         when no fall-back is left: `AccountError` and `BudgetError`.
         """
         draw = _Draw(self, messages, {**self.params, **(params or {})}, n, first, on_delta, on_sample)
+        draw.whole_deltas = whole_deltas
         return await draw.run()
 
 
@@ -129,6 +133,7 @@ class _Draw:
         self._on_sample = on_sample
         self._results: list[Sample | None] = [None] * n
         self._first = first
+        self.whole_deltas = False
         self._keys: list[str] = []
         if model.journal is not None:
             identity, sent = model.endpoint.identity, {**model.endpoint.params, **params}
@@ -178,7 +183,7 @@ class _Draw:
             tell = on_delta
 
             def on_delta(delta: Delta) -> None:
-                if delta.index < len(indices):
+                if delta.index < len(indices) and (delta.text or self.whole_deltas):
                     tell(replace(delta, index=indices[delta.index]))
 
         try:
@@ -252,6 +257,7 @@ def _freeze(sample: Sample) -> bytes:
             "tool_calls": choice.tool_calls,
             "reasoning": choice.reasoning,
             "logprobs": [tuple(t) for t in choice.logprobs] if choice.logprobs else None,
+            **({"extra": choice.extra} if choice.extra else {}),
         }
     )
 
@@ -268,6 +274,7 @@ def _thaw(kept: bytes) -> Sample:
             tuple(TokenLogprob(t, p, tuple((a, b) for a, b in top)) for t, p, top in logprobs)
             if logprobs
             else None,
+            raw.get("extra", {}),
         ),
         raw["model"],
     )

@@ -17,6 +17,7 @@ from catagent.models.refusals import error_of, short
 
 __all__ = ["StreamAssembler", "encode", "parse"]
 
+_KNOWN = frozenset(("role", "content", "tool_calls", "reasoning_content", "reasoning"))
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)  # of JSON that has another shape
 
 
@@ -67,7 +68,12 @@ def _choice(raw: Mapping[str, Any]) -> Choice:
         tuple(calls),
         _string(message.get("reasoning_content") or message.get("reasoning")),
         _logprobs(raw.get("logprobs")) or None,
+        _extra(message),
     )
+
+
+def _extra(message: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in message.items() if v is not None and k not in _KNOWN}
 
 
 def _string(value: Any) -> str | None:
@@ -122,6 +128,7 @@ class _Part:
         self.calls: list[dict[str, Any]] = []
         self.logprobs: list[TokenLogprob] = []
         self.finish_reason: str | None = None
+        self.extra: dict[str, Any] = {}
         self._places: dict[int, dict[str, Any]] = {}
 
     def add_call(self, piece: Mapping[str, Any]) -> None:
@@ -149,7 +156,15 @@ class _Part:
             tuple(self.calls),
             "".join(self.reasoning) or None,
             tuple(self.logprobs) or None,
+            self.extra,
         )
+
+    def add_extra(self, extra: Mapping[str, Any]) -> None:
+        """Further fields of the message: texts come in pieces, anything else whole."""
+        for name, value in extra.items():
+            mine = self.extra.get(name)
+            joined = isinstance(mine, str) and isinstance(value, str)
+            self.extra[name] = mine + value if joined else value
 
 
 class StreamAssembler:
@@ -184,7 +199,7 @@ class StreamAssembler:
         except _UNREADABLE:
             raise GarbledError(f"a piece of the stream cannot be read: {short(chunk)}") from None
         for delta in deltas:
-            if delta.text:
+            if delta.text or delta.reasoning or delta.tool_calls:
                 self._on_delta(delta)
 
     def _merge(self, raw: Mapping[str, Any]) -> Delta:
@@ -195,12 +210,16 @@ class StreamAssembler:
         delta = raw.get("delta") or {}
         text = _text(delta.get("content")) or ""
         part.text.append(text)
-        part.reasoning.append(_string(delta.get("reasoning_content") or delta.get("reasoning")) or "")
-        for piece in delta.get("tool_calls") or ():
+        thought = _string(delta.get("reasoning_content") or delta.get("reasoning"))
+        part.reasoning.append(thought or "")
+        calls = tuple(delta.get("tool_calls") or ())
+        for piece in calls:
             part.add_call(piece)
+        if extra := _extra(delta):
+            part.add_extra(extra)
         part.logprobs.extend(_logprobs(raw.get("logprobs")))
         part.finish_reason = _string(raw.get("finish_reason")) or part.finish_reason
-        return Delta(index, text)
+        return Delta(index, text, 1, thought, calls)
 
     def completion(self) -> Completion:
         """The whole, once the stream has ended. Raises `GarbledError` when it broke off before."""
