@@ -190,6 +190,21 @@ class CaT:
         twin.registry = registry
         return twin
 
+    def recast(
+        self, model: str | None = None, *, n: int | None = None, kind: Kind | None = None, **changed: Any
+    ) -> CaT:
+        """A twin over the same connections with what is given changed: `anchor`, `rubric_proposer`, `judge`,
+        `estimator`, `question_aware`. What is `None` stays. `begin` the first one before its twins.
+        """
+        twin = copy.copy(self)
+        roles = {"sampler": model, **{role: changed.get(role) for role in self._own if role != "sampler"}}
+        twin._own = {**self._own, **{role: own for role, own in roles.items() if own is not None}}  # noqa: SLF001
+        twin.n, twin.kind = n or self.n, kind or self.kind
+        twin.estimator = changed.get("estimator") or self.estimator
+        aware = changed.get("question_aware")
+        twin.question_aware = self.question_aware if aware is None else aware
+        return twin
+
     async def prepare(self) -> None:
         """Settle and load the sampler's model now: an embedded one is fetched and started."""
         await (await self.begin()).model("sampler")

@@ -30,6 +30,7 @@ __all__ = [
     "Defaults",
     "KnownModel",
     "Preference",
+    "Profile",
     "ProviderConfig",
     "RoleConfig",
     "data_path",
@@ -148,6 +149,25 @@ class Defaults(_Strict):
     question_aware: bool = False
 
 
+class Profile(_Strict):
+    """A way to solve under a name of its own, for callers who can only say a model's name.
+
+    What is not set is as it is without the profile; `params` are sampling parameters of the rollouts.
+    """
+
+    description: str = ""
+    model: str | None = None
+    anchor: str | None = None
+    rubric_proposer: str | None = None
+    judge: str | None = None
+    n: int | None = Field(default=None, ge=1, le=1024)
+    kind: Kind | None = None
+    estimator: str | None = None
+    question_aware: bool | None = None
+    rewards: bool = False
+    params: dict[str, Any] = {}
+
+
 class Config(_Strict):
     """A whole configuration. `source` is the file it came from."""
 
@@ -156,6 +176,7 @@ class Config(_Strict):
     judging: JudgeOptions = JudgeOptions()
     rewarding: RewardOptions = RewardOptions()
     roles: dict[Literal["sampler", "anchor", "rubric_proposer", "judge"], RoleConfig] = {}
+    profiles: dict[str, Profile] = {}
     auto: tuple[Preference | Literal["local", "embedded"], ...] = ("embedded",)
     providers: dict[str, ProviderConfig] = {}
     source: str = ""
@@ -296,6 +317,7 @@ def _allowed(path: list[str]) -> list[str]:
         "price": PriceConfig,
         "models": KnownModel,
         "auto": Preference,
+        "profiles": Profile,
     }
     for step in path:
         here = steps.get(step, here)
