@@ -13,6 +13,7 @@ import typer
 from catagent import __version__
 from catagent.cli.commands.batch import batch
 from catagent.cli.commands.judge_eval import judge_eval
+from catagent.cli.commands.mcp import mcp
 from catagent.cli.commands.models import models
 from catagent.cli.commands.solve import solve
 
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command()(solve)
 app.command()(batch)
 app.command("judge-eval")(judge_eval)
+app.command()(mcp)
 app.add_typer(models, name="models")
 
 
