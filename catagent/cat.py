@@ -19,7 +19,7 @@ from catagent.agents.sampler import Sampler
 from catagent.background import run_in_background
 from catagent.brought import Completion, given_reference, group_of
 from catagent.errors import ConfigError, QuorumError
-from catagent.estimators import Estimator, EstimatorContext, make_estimator
+from catagent.estimators import Estimator, EstimatorContext, EstimatorPlan, plan_of
 from catagent.estimators.agreement import with_agreement
 from catagent.estimators.synthesis import question_of
 from catagent.events import Emit, Event, ReferenceReady, Solved, Started, Waiting
@@ -64,7 +64,16 @@ class Run:
         With `start` an embedded one is fetched and loaded now, so that no attempt's clock counts it.
         """
         model, config = self.cat.model_of(role)
-        endpoints = [await self.registry.endpoint(m) for m in (model, *config.fallbacks)]
+        return await self._playing(role, (model, *config.fallbacks), config.params, start)
+
+    async def proposer(self, model: str) -> Model:
+        """Another model than the sampler's that answers the task, for estimators that ask several."""
+        return await self._playing("proposer", (model,), {}, True)
+
+    async def _playing(
+        self, role: str, models: Sequence[str | Client], params: Mapping[str, Any], start: bool
+    ) -> Model:
+        endpoints = [await self.registry.endpoint(m) for m in models]
         if start and isinstance(endpoints[0].client, EmbeddedClient):
             await endpoints[0].client.start()
 
@@ -73,9 +82,7 @@ class Run:
                 if hear:
                     hear(Waiting(role=role, reason=str(error), attempt=attempt, seconds=seconds))
 
-        return Model(
-            role, endpoints, config.params, ledger=self.ledger, journal=self.cat.journal, on_wait=waiting
-        )
+        return Model(role, endpoints, params, ledger=self.ledger, journal=self.cat.journal, on_wait=waiting)
 
 
 class CaT:
@@ -231,10 +238,13 @@ class CaT:
         Raises `ConfigError` before anything is sent, `AccountError` when a provider refuses for good,
         `BudgetError`, and `QuorumError` when too few rollouts survive.
         """
+        plan = plan_of(estimator or self.estimator)
         task = Task.of(prompt, kind=kind or self.kind, params=params)
+        if plan.logprobs:
+            task = task.model_copy(update={"params": {"logprobs": True, **task.params}})
         run = await self.begin(emit)
         sampler = await run.model("sampler")
-        estimate = await self._estimator(run, task, estimator, donor)
+        estimate = await self._estimator(run, task, plan, donor)
         if rewards and task.kind != "verifiable":
             for role in ("rubric_proposer", "judge"):
                 await run.model(role)  # a model that nobody knows is said before rollouts are bought
@@ -273,11 +283,12 @@ class CaT:
         elif given is None or any("reference" in needs(name) for name in self.rewarding.open):
             if not group.survivors:
                 raise QuorumError("there is no completion to score")
-            estimate = await self._estimator(run, task, estimator, donor)
+            plan = plan_of(estimator or self.estimator)
+            estimate = await self._estimator(run, task, plan, donor)
         return await self._finish(run, task, group, estimate, rubric=given, rewards=True)
 
     async def _estimator(
-        self, run: Run, task: Task, name: str | None, donor: RolloutGroup | Sequence[Completion] | None
+        self, run: Run, task: Task, plan: EstimatorPlan, donor: RolloutGroup | Sequence[Completion] | None
     ) -> Estimator:
         if donor is not None and not isinstance(donor, RolloutGroup):
             donor = group_of(Task.of("another question", kind=task.kind), donor)
@@ -288,8 +299,9 @@ class CaT:
             question_aware=self.question_aware,
             emit=run.emit,
             donor=donor,
+            models={name: await run.proposer(name) for name in plan.models},
         )
-        return make_estimator(name or self.estimator, context)
+        return plan.make(context)
 
     async def _finish(
         self,

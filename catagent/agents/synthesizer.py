@@ -45,38 +45,35 @@ class Synthesizer:
         self._prompts = prompts
         self._question = question
         self._emit = emit
-        self._rounds = 0
 
-    async def __call__(self, group: RolloutGroup) -> Reference:
-        """The reference; its `answer` is `None` when the synthesis of a verifiable group states none."""
+    async def __call__(self, group: RolloutGroup, variant: int = 0) -> Reference:
+        """The reference; its `answer` is `None` when the synthesis of a verifiable group states none.
+
+        Another `variant` is another sample of the anchor, which sees the rollouts in another order.
+        """
         sources = [r for r in group.survivors if r.text]
         texts = [cleaned(r.text or "") for r in sources]
         if not texts:
             raise EstimationError("no rollout has text to synthesise")
         order = list(range(len(texts)))
-        random.Random(hashlib.sha256("\0".join(texts).encode("utf-8", "replace")).digest()).shuffle(order)
+        seed = hashlib.sha256("\0".join(texts).encode("utf-8", "replace")).digest()
+        random.Random(seed + bytes(variant)).shuffle(order)
         reasoning = group.kind != "open"
-        choice = await self._reconciled([texts[i] for i in order], reasoning)
-        return self._reference(choice, reasoning, tuple(sources[i].id for i in order))
+        choice, rounds = await self._reconciled([texts[i] for i in order], reasoning, variant)
+        return _reference(choice, reasoning, tuple(sources[i].id for i in order), rounds)
 
     async def of_nothing(self, kind: Kind) -> Reference:
         """What the anchor answers to the same prompt with no rollouts in it: a placebo."""
         reasoning = kind != "open"
-        self._rounds = 1
         choice = await self._ask([], reasoning, tell=self._emit is not None)
-        return self._reference(choice, reasoning, ())
+        return _reference(choice, reasoning, (), 1)
 
-    def _reference(self, choice: Choice, reasoning: bool, parents: tuple[str, ...]) -> Reference:
-        text = unified(choice.text or "")
-        answer = extract(text) if reasoning and choice.finish_reason != "length" else None
-        return Reference(parents=parents, text=text, answer=answer, method="synthesis", rounds=self._rounds)
-
-    async def _reconciled(self, texts: list[str], reasoning: bool) -> Choice:
+    async def _reconciled(self, texts: list[str], reasoning: bool, variant: int) -> tuple[Choice, int]:
         """Reconcile, in a smaller space each time the anchor says that the prompt was too long."""
         space = self._space(reasoning)
         while True:
             try:
-                return await self._in_rounds(texts, reasoning, space)
+                return await self._in_rounds(texts, reasoning, space, variant)
             except ContextOverflowError as error:
                 if space == _LEAST:
                     raise
@@ -86,37 +83,43 @@ class Synthesizer:
                 tried = sum(map(len, texts)) if space is None else space
                 space = max(_LEAST, min(int(tried * 0.6), known or tried))
 
-    async def _in_rounds(self, texts: list[str], reasoning: bool, space: int | None) -> Choice:
-        self._rounds = 0
+    async def _in_rounds(
+        self, texts: list[str], reasoning: bool, space: int | None, variant: int
+    ) -> tuple[Choice, int]:
+        rounds = 0
         while True:
             subsets = _packed(texts, space)
-            self._rounds += 1
+            rounds += 1
             last = len(subsets) == 1
             if self._emit:
                 self._emit(
                     SynthesisStarted(
-                        round=self._rounds,
-                        rounds=self._rounds + (0 if last else math.ceil(math.log2(len(subsets)))),
+                        round=rounds,
+                        rounds=rounds + (0 if last else math.ceil(math.log2(len(subsets)))),
                         groups=len(subsets),
                         model=self._model.name,
                     )
                 )
             if last:
-                return await self._ask(subsets[0], reasoning, tell=self._emit is not None)
-            texts = await gathered(self._merged(subset, reasoning) for subset in subsets)
+                return await self._ask(subsets[0], reasoning, variant, tell=self._emit is not None), rounds
+            texts = await gathered(self._merged(subset, reasoning, variant) for subset in subsets)
 
-    async def _merged(self, subset: list[str], reasoning: bool) -> str:
+    async def _merged(self, subset: list[str], reasoning: bool, variant: int) -> str:
         if len(subset) == 1:
             return subset[0]
-        choice = await self._ask(subset, reasoning)
+        choice = await self._ask(subset, reasoning, variant)
         return cleaned(unified(choice.text or "")) or subset[0]
 
-    async def _ask(self, texts: list[str], reasoning: bool, *, tell: bool = False) -> Choice:
+    async def _ask(
+        self, texts: list[str], reasoning: bool, variant: int = 0, *, tell: bool = False
+    ) -> Choice:
         def told(delta: Delta) -> None:
             assert self._emit is not None
             self._emit(SynthesisToken(text=delta.text, attempt=delta.attempt))
 
-        return await self._model.sample(self._messages(texts, reasoning), on_delta=told if tell else None)
+        return await self._model.sample(
+            self._messages(texts, reasoning), index=variant, on_delta=told if tell else None
+        )
 
     def _messages(self, texts: Sequence[str], reasoning: bool) -> list[ChatMessage]:
         prompt = self._prompts["synthesis_reasoning" if reasoning else "synthesis_freeform"]
@@ -137,6 +140,12 @@ class Synthesizer:
         frame = estimate_tokens(self._messages(["", ""], reasoning))
         tokens = endpoint.context - min(int(reply), endpoint.context // 2) - frame - 64
         return max(_LEAST, int(tokens * _CHARACTERS_A_TOKEN))
+
+
+def _reference(choice: Choice, reasoning: bool, parents: tuple[str, ...], rounds: int) -> Reference:
+    text = unified(choice.text or "")
+    answer = extract(text) if reasoning and choice.finish_reason != "length" else None
+    return Reference(parents=parents, text=text, answer=answer, method="synthesis", rounds=rounds)
 
 
 def _packed(texts: list[str], space: int | None) -> list[list[str]]:

@@ -17,12 +17,13 @@ one under the entry point group `catagent.estimators`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from catagent.agents.prompts import Prompts
 from catagent.errors import ConfigError
+from catagent.estimators.costs import CostOf, EstimatorCost, Lengths
 from catagent.events import Emit
 from catagent.messages import Reference, RolloutGroup, Task
 from catagent.models.model import Model
@@ -33,9 +34,11 @@ __all__ = [
     "Estimator",
     "EstimatorContext",
     "EstimatorFactory",
+    "EstimatorPlan",
     "estimator",
     "estimator_names",
     "make_estimator",
+    "plan_of",
 ]
 
 
@@ -43,7 +46,8 @@ __all__ = [
 class EstimatorContext:
     """What an estimator may use. It never sees gold labels.
 
-    `donor` is a group of rollouts of another question, for the placebos.
+    `donor` is a group of rollouts of another question, for the placebos; `models` are the other models
+    that the plan names, by their strings.
     """
 
     task: Task
@@ -52,30 +56,84 @@ class EstimatorContext:
     question_aware: bool = False
     emit: Emit | None = None
     donor: RolloutGroup | None = None
+    models: Mapping[str, Model] = field(default_factory=dict)
 
 
 Estimator: TypeAlias = Callable[[RolloutGroup], Awaitable[Reference]]
 EstimatorFactory: TypeAlias = Callable[..., Estimator]
 """Takes an `EstimatorContext`, and options as keyword-only parameters."""
 
+
+@dataclass(frozen=True, slots=True)
+class _Registered:
+    factory: EstimatorFactory
+    cost: CostOf | None = None
+    logprobs: bool = False
+    models: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatorPlan:
+    """What a name with its options stands for, before anything is made or sent.
+
+    `options` holds every option, defaults included. `logprobs` says that the rollouts need their
+    log-probabilities; `models` are the strings of other models that the estimator asks.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    logprobs: bool
+    models: tuple[str, ...]
+    _registered: _Registered
+
+    def make(self, context: EstimatorContext) -> Estimator:
+        """The estimator. Raises `ConfigError` when something it needs is absent."""
+        return self._registered.factory(context, **self.options)
+
+    def cost(self, n: int, lengths: Lengths | None = None) -> EstimatorCost | None:
+        """What it takes for `n` rollouts; `None` where the estimator does not say."""
+        said = self._registered.cost
+        return None if said is None else said(n, lengths or Lengths(), **self.options)
+
+
 _BUILT_IN = {
-    "majority": "catagent.estimators.majority",
-    "placebo_none": "catagent.estimators.placebo",
-    "placebo_other": "catagent.estimators.placebo",
-    "synthesis": "catagent.estimators.synthesis",
+    name: f"catagent.estimators.{module}"
+    for name, module in {
+        "auto": "auto",
+        "genselect": "genselect",
+        "majority": "majority",
+        "min_ppl": "min_ppl",
+        "moa": "moa",
+        "mutual_predictability": "mutual_predictability",
+        "placebo_none": "placebo",
+        "placebo_other": "placebo",
+        "rsa": "rsa",
+        "self_bon": "self_bon",
+        "single": "single",
+        "synthesis": "synthesis",
+        "synthesis_vote": "synthesis_vote",
+        "usc": "usc",
+    }.items()
 }
-_estimators: Plugins[EstimatorFactory] = Plugins(
-    "estimator", group="catagent.estimators", built_in=_BUILT_IN, adopt=lambda brought: brought
+_estimators: Plugins[_Registered] = Plugins(
+    "estimator", group="catagent.estimators", built_in=_BUILT_IN, adopt=_Registered
 )
 
 
-def estimator(name: str) -> Callable[[EstimatorFactory], EstimatorFactory]:
-    """Register a factory under `name`."""
+def estimator(
+    name: str, *, cost: CostOf | None = None, logprobs: bool = False, models: str | None = None
+) -> Callable[[EstimatorFactory], EstimatorFactory]:
+    """Register a factory under `name`.
+
+    `cost` says what it takes; `logprobs` that it needs the log-probabilities of the rollouts, which are
+    then asked for; `models` names the option that holds strings of other models, which it finds in
+    `context.models`.
+    """
     if set(name) & set(":,=+ "):
         raise ConfigError(f"an estimator's name has no colon, comma, equals sign, plus or space: {name!r}")
 
     def registered(factory: EstimatorFactory) -> EstimatorFactory:
-        _estimators.add(name, factory)
+        _estimators.add(name, _Registered(factory, cost, logprobs, models))
         return factory
 
     return registered
@@ -88,15 +146,26 @@ def estimator_names(*, options: bool = False) -> list[str]:
 
 
 def _documented(name: str) -> str:
-    options = options_of_factory(_estimators.get(name))
+    options = options_of_factory(_estimators.get(name).factory)
     return f"{name}:{','.join(map(str, options))}" if options else name
 
 
+def plan_of(name: str) -> EstimatorPlan:
+    """What `name` stands for: a registered name, or one with options (`synthesis:aware`).
+
+    Raises `ConfigError` when there is none or an option does not fit.
+    """
+    bare, parts = split_name(name)
+    registered = _estimators.get(bare)
+    defaults = {o.name: o.default for o in options_of_factory(registered.factory) if not o.needed}
+    options = {**defaults, **keywords(name, registered.factory, parts)}
+    models = tuple(options[registered.models]) if registered.models else ()
+    return EstimatorPlan(bare, options, registered.logprobs, models, registered)
+
+
 def make_estimator(name: str, context: EstimatorContext) -> Estimator:
-    """The estimator that `name` stands for: a registered name, or one with options (`synthesis:aware`).
+    """The estimator that `name` stands for.
 
     Raises `ConfigError` when there is none, an option does not fit, or something it needs is absent.
     """
-    bare, parts = split_name(name)
-    factory = _estimators.get(bare)
-    return factory(context, **keywords(name, factory, parts))
+    return plan_of(name).make(context)

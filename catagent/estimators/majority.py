@@ -1,4 +1,5 @@
-"""Majority vote over equivalence classes of final answers (self-consistency; the label of TTRL).
+"""Majority vote over equivalence classes of final answers (self-consistency, Wang et al. 2022,
+arXiv 2203.11171; the label of TTRL, arXiv 2504.16084).
 
 Ties abstain: the reference then has no answer, so it rewards nobody.
 """
@@ -8,12 +9,13 @@ from __future__ import annotations
 from catagent.answers import acluster
 from catagent.errors import EstimationError
 from catagent.estimators import Estimator, EstimatorContext, estimator
+from catagent.estimators.costs import EstimatorCost
 from catagent.messages import Reference, Rollout, RolloutGroup
 
-__all__ = ["most_confident", "vote"]
+__all__ = ["most_confident", "vote", "voted"]
 
 
-@estimator("majority")
+@estimator("majority", cost=lambda n, lengths: EstimatorCost(n))
 def majority(context: EstimatorContext) -> Estimator:
     """The estimator `majority`. Costs no call."""
     return vote
@@ -39,6 +41,13 @@ async def vote(group: RolloutGroup) -> Reference:
         answer=speaker.answer,
         method="majority",
     )
+
+
+async def voted(group: RolloutGroup, reason: str) -> Reference:
+    """The vote in place of another method, which could not be had for `reason`."""
+    reference = await vote(group)
+    also = f"; {reference.fallback}" if reference.fallback else ""
+    return reference.model_copy(update={"fallback": f"{reason}{also}"})
 
 
 def _abstained(speaker: Rollout, reason: str, method: str = "majority") -> Reference:

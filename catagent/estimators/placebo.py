@@ -17,13 +17,17 @@ from typing import Literal
 from catagent.agents.synthesizer import Synthesizer
 from catagent.errors import AccountError, ConfigError, EstimationError, ModelError
 from catagent.estimators import Estimator, EstimatorContext, estimator
+from catagent.estimators.costs import syntheses
 from catagent.estimators.synthesis import seen_question, states_an_answer
 from catagent.messages import Reference, RolloutGroup
 
 __all__: list[str] = []
 
 
-@estimator("placebo_other")
+@estimator(
+    "placebo_other",
+    cost=lambda n, lengths, view=None: syntheses(1, n, lengths, aware=view == "aware", rollouts=n),
+)
 def placebo_other(context: EstimatorContext, *, view: Literal["blind", "aware"] | None = None) -> Estimator:
     """The synthesis of another question's rollouts, the `donor`. Costs what `synthesis` costs."""
     donor = context.donor
@@ -47,7 +51,10 @@ def placebo_other(context: EstimatorContext, *, view: Literal["blind", "aware"] 
     return estimate
 
 
-@estimator("placebo_none")
+@estimator(
+    "placebo_none",
+    cost=lambda n, lengths, view=None: syntheses(1, 0, lengths, aware=view == "aware", rollouts=0),
+)
 def placebo_none(context: EstimatorContext, *, view: Literal["blind", "aware"] | None = None) -> Estimator:
     """The synthesis of no rollouts at all; with `aware` the anchor sees the question. Costs one call."""
     synthesize = Synthesizer(

@@ -14,13 +14,19 @@ from catagent.agents.synthesizer import Synthesizer
 from catagent.answers import acluster
 from catagent.errors import AccountError, EstimationError, ModelError
 from catagent.estimators import Estimator, EstimatorContext, estimator
-from catagent.estimators.majority import vote
+from catagent.estimators.costs import EstimatorCost, Lengths, syntheses
+from catagent.estimators.majority import voted
 from catagent.messages import Reference, RolloutGroup, Task
 
 __all__ = ["question_of", "seen_question", "states_an_answer"]
 
 
-@estimator("synthesis")
+def _cost(n: int, lengths: Lengths, *, view: str | None = None, of: int | None = None) -> EstimatorCost:
+    seen = min(n, of or n)
+    return syntheses(1, seen, lengths, aware=view == "aware", rollouts=seen)
+
+
+@estimator("synthesis", cost=_cost)
 def synthesis(
     context: EstimatorContext,
     *,
@@ -43,11 +49,11 @@ def synthesis(
         except AccountError:
             raise
         except (ModelError, EstimationError) as error:
-            return await _voted(group, f"no synthesis: {error}")
+            return await voted(group, f"no synthesis: {error}")
         if group.kind != "open" and not await states_an_answer(reference, group):
-            return await _voted(group, "the synthesis states no final answer")
+            return await voted(group, "the synthesis states no final answer")
         if not reference.text:
-            return await _voted(group, "the synthesis is empty")
+            return await voted(group, "the synthesis is empty")
         return reference
 
     return estimate
@@ -64,12 +70,6 @@ async def states_an_answer(reference: Reference, group: RolloutGroup) -> bool:
         return answer is not None
     found = await acluster([answer, *(r.answer for r in group.survivors)])
     return any(0 in members and len(members) > 1 for members in found.classes)
-
-
-async def _voted(group: RolloutGroup, reason: str) -> Reference:
-    reference = await vote(group)
-    also = f"; {reference.fallback}" if reference.fallback else ""
-    return reference.model_copy(update={"fallback": f"{reason}{also}"})
 
 
 def seen_question(context: EstimatorContext, view: Literal["blind", "aware"] | None) -> str | None:

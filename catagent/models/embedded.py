@@ -68,6 +68,13 @@ class EmbeddedClient:
         assert self._lane is not None
         return await self._lane.complete(request, on_delta)
 
+    async def score(self, model: str, context: str, text: str) -> Completion:
+        """The log-probabilities of a given text; see `Scorer.score`."""
+        if self._lane is None:
+            await self.start()
+        assert self._lane is not None
+        return await self._lane.score(model, context, text)
+
     async def start(self) -> None:
         """Fetch the model if need be and load it. Raises `FetchError`."""
         async with self._starting:

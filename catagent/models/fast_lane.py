@@ -20,6 +20,7 @@ from catagent.errors import AccountError, ConnectError, GarbledError, ModelError
 from catagent.models.client import Completion, ModelRequest, OnDelta, told
 from catagent.models.redaction import redact
 from catagent.models.refusals import refusal
+from catagent.models.scoring_wire import TextScorer
 from catagent.models.wire import StreamAssembler, encode, parse
 
 __all__ = ["FastLane"]
@@ -51,6 +52,7 @@ class FastLane:
     ) -> None:
         self._keep_alive = keep_alive
         self._base = base_url.rstrip("/")
+        self._root = self._base.removesuffix("/v1")
         self._url = f"{self._base}/chat/completions"
         self._name = name
         self._headers = {"content-type": "application/json", **(headers or {})}
@@ -59,6 +61,7 @@ class FastLane:
             self._headers["authorization"] = f"Bearer {api_key}"
             self._secrets += (api_key,)
         self._session: aiohttp.ClientSession | None = None
+        self._scored = TextScorer(self._post, name)
 
     def _connect(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -95,6 +98,21 @@ class FastLane:
                 return [m for m in orjson.loads(raw).get("data") or () if isinstance(m, dict)]
             except (ValueError, AttributeError, TypeError):
                 raise GarbledError(f"{self._name} does not list its models") from None
+
+    async def score(self, model: str, context: str, text: str) -> Completion:
+        """The log-probabilities of a given text; see `Scorer.score`."""
+        with self._discreet():
+            return await self._scored(model, context, text)
+
+    async def _post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The JSON that a path answers with, seen from the server's root (`/v1/…` or its own protocol)."""
+        url = f"{self._base}{path.removeprefix('/v1')}" if path.startswith("/v1/") else f"{self._root}{path}"
+        async with self._asked("POST", url, str(body.get("model", "")), data=orjson.dumps(body)) as reply:
+            raw = await self._read(reply)
+        try:
+            return orjson.loads(raw)
+        except ValueError:
+            raise GarbledError(f"{self._name} answered {path} with something that is not JSON") from None
 
     @contextlib.asynccontextmanager
     async def _asked(

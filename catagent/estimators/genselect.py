@@ -1,0 +1,37 @@
+"""GenSelect (Toshniwal et al. 2025, arXiv 2507.17797): best of N by reasoned comparison.
+
+The model compares candidates side by side and reasons before it names one. More candidates than it compares
+well at once meet in a knock-out.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from catagent.agents.selector import Selector
+from catagent.estimators import Estimator, EstimatorContext, estimator
+from catagent.estimators.costs import selections
+from catagent.estimators.selection import by_selector
+from catagent.estimators.synthesis import question_of
+
+__all__: list[str] = []
+
+
+@estimator(
+    "genselect", cost=lambda n, lengths, subset=8, votes=1: selections(n, lengths, subset=subset, votes=votes)
+)
+def genselect(
+    context: EstimatorContext,
+    *,
+    subset: Annotated[int, Field(ge=2, le=64)] = 8,
+    votes: Annotated[int, Field(ge=1, le=64)] = 1,
+) -> Estimator:
+    """The winner of comparisons of up to `subset` rollouts at a time; `votes` repeats it in other orders.
+
+    Costs one call for each comparison: 1 for up to `subset` rollouts, 3 for 16 rollouts at 8 a time.
+    """
+    question = question_of(context.task)
+    select = Selector(context.anchor, context.prompts, "selection_compare", question=question)
+    return by_selector("genselect", select, subset=subset, votes=votes)
