@@ -1,0 +1,209 @@
+"""A row as data of the page: a line of the list, and the details that are read when it is opened."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from catagent.estimators.synthesis import question_of
+from catagent.messages import Judgement, Reward, Rollout, Solution, Usage
+from catagent.viewing.clusters import Clustering
+from catagent.viewing.rows import Row
+from catagent.viewing.texts import bounded, units, visible
+
+__all__ = ["Record", "record_of"]
+
+_LONGEST = 100_000
+_SHORTEST = 2_000
+_A_ROW = 4_000_000
+"""Characters: of one text at most and at least, and of all texts of a row."""
+_TITLE = 240
+_ANSWER = 80
+_TOKENS = 20_000
+_ROLLOUTS = 1024
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+class Record(NamedTuple):
+    """`line` is for the list and its filters, `details` for the row when it is open; both are JSON."""
+
+    line: bytes
+    details: bytes
+
+
+def record_of(row: Row, clustering: Clustering) -> Record:
+    """The data of a row. Its size is bounded, whatever the row holds."""
+    solution = row.solution
+    answers = [r.answer if r.ok else None for r in solution.rollouts[:_ROLLOUTS]]
+    reference = solution.reference
+    classes = clustering([*answers, reference.answer if reference else None])
+    details = _details(row, classes)
+    return Record(orjson.dumps(_line(row, classes)), orjson.dumps(details))
+
+
+def _line(row: Row, classes: Sequence[int | None]) -> dict[str, Any]:
+    solution = row.solution
+    reference = solution.reference
+    values = [r.value for r in solution.rewards if r.value is not None and math.isfinite(r.value)]
+    usage = solution.usage
+    return bounded(  # type: ignore[no-any-return]
+        {
+            "id": row.id,
+            "group": row.group,
+            "title": " ".join(question_of(solution.task)[: 4 * _TITLE].split())[:_TITLE],
+            "answer": None if solution.answer is None else solution.answer[:_ANSWER],
+            "gold": None if row.gold is None else row.gold[:_ANSWER],
+            "letters": "".join(map(_letter, solution.rollouts, classes[:-1])),
+            "mine": _class_letter(classes[-1]) if reference and reference.answer else None,
+            "method": reference.method if reference else None,
+            "agreement": reference.agreement if reference else None,
+            "differs": reference.differs_from_majority if reference else None,
+            "fallback": bool(reference and reference.fallback),
+            "failed": sum(not r.ok for r in solution.rollouts),
+            "mean": sum(values) / len(values) if values else None,
+            "low": min(values, default=None),
+            "high": max(values, default=None),
+            "tokens": usage.tokens,
+            "usd": usage.usd if usage.roles else None,
+            "seconds": usage.seconds,
+            "correct": dict(row.correct),
+        },
+        _TITLE,
+    )
+
+
+def _letter(rollout: Rollout, number: int | None) -> str:
+    return _class_letter(number) if rollout.ok else "!"
+
+
+def _class_letter(number: int | None) -> str:
+    if number is None:
+        return "-"
+    return _LETTERS[number] if number < len(_LETTERS) else "*"
+
+
+def _details(row: Row, classes: Sequence[int | None]) -> dict[str, Any]:
+    solution = row.solution
+    texts = 2 * (len(classes) - 1) + min(1000, len(solution.task.messages)) + 1
+    longest = max(_SHORTEST, min(_LONGEST, _A_ROW // texts))
+    rewards = {r.rollout_id: r for r in solution.rewards}
+    judgements = {j.rollout_id: j for j in solution.judgements}
+    rollouts = [
+        _rollout(r, _class_letter(number), rewards.get(r.id), judgements.get(r.id), longest)
+        for r, number in zip(solution.rollouts, classes[:-1], strict=False)
+    ]
+    said = {
+        "id": row.id,
+        "group": row.group,
+        "gold": row.gold,
+        "correct": dict(row.correct),
+        "kind": solution.group.kind,
+        "left_out": len(solution.rollouts) - len(classes) + 1,
+        "messages": [_message(m) for m in solution.task.messages],
+        "params": solution.task.params,
+        "reference": _reference(solution, _class_letter(classes[-1])),
+        "rubric": _rubric(solution),
+        "usage": _usage(solution.usage),
+        "notes": list(solution.notes),
+    }
+    return {**bounded(said, longest), "rollouts": rollouts}
+
+
+def _message(message: dict[str, Any]) -> dict[str, Any]:
+    content = message.get("content")
+    if isinstance(content, list):
+        parts = [part if isinstance(part, dict) else {"text": part} for part in content]
+        content = "\n".join(str(part.get("text", f"[{part.get('type')}]")) for part in parts)
+    calls = message.get("tool_calls")
+    called = orjson.dumps(calls, default=str).decode() if calls else ""
+    return {"role": str(message.get("role", "")), "content": f"{content or ''}{called}"}
+
+
+def _rollout(
+    rollout: Rollout, letter: str, reward: Reward | None, judgement: Judgement | None, longest: int
+) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "index": rollout.index,
+        "ok": rollout.ok,
+        "text": rollout.text,
+        "reasoning": rollout.reasoning,
+        "letter": letter if rollout.ok else "!",
+        "answer": rollout.answer.text if rollout.answer else None,
+        "source": rollout.answer.source if rollout.answer else None,
+        "tools": orjson.dumps(rollout.tool_calls, default=str).decode() if rollout.tool_calls else None,
+        "finish": rollout.finish_reason,
+        "model": rollout.model,
+        "error": rollout.error,
+    }
+    if reward is not None:
+        said["reward"] = reward.model_dump(include={"value", "name", "breakdown", "reason"})
+    if judgement is not None:
+        said["judge"] = judgement.judge
+        said["findings"] = [f.model_dump() for f in judgement.findings]
+        said["verdicts"] = {
+            v.criterion_id: v.model_dump(exclude={"criterion_id"}, exclude_defaults=True)
+            for v in judgement.verdicts
+        }
+    said = bounded(said, longest)
+    if rollout.logprobs:
+        said |= _likelihood(rollout, rollout.logprobs, longest)
+    return said
+
+
+def _likelihood(rollout: Rollout, logprobs: Sequence[float], longest: int) -> dict[str, Any]:
+    """Log-probabilities in nats, and how long each token is on the page where the tokens make up the text."""
+    known = [p for p in logprobs if math.isfinite(p)]
+    said: dict[str, Any] = {
+        "logprobs": [round(p, 3) if math.isfinite(p) else None for p in logprobs[:_TOKENS]],
+        "sampled": len(logprobs),
+        "mean": sum(known) / len(known) if known else None,
+    }
+    text = rollout.text or ""
+    tokens = rollout.tokens or ()
+    if not text or len(text) > longest or len(tokens) != len(logprobs) or len(tokens) > _TOKENS:
+        return said
+    begins = "".join(tokens).find(text)
+    if begins < 0:
+        return said
+    lengths, at, ends = [], 0, begins + len(text)
+    for token in tokens:
+        inside = token[max(0, begins - at) : max(0, ends - at)]
+        lengths.append(units(visible(inside)))
+        at += len(token)
+    said["lengths"] = lengths
+    return said
+
+
+def _reference(solution: Solution, letter: str) -> dict[str, Any] | None:
+    reference = solution.reference
+    if reference is None:
+        return None
+    positions = {r.id: i for i, r in enumerate(solution.rollouts)}
+    return {
+        "text": reference.text,
+        "answer": reference.answer.text if reference.answer else None,
+        "letter": letter if reference.answer else None,
+        "method": reference.method,
+        "agreement": reference.agreement,
+        "majority": str(reference.majority) if reference.majority else None,
+        "differs": reference.differs_from_majority,
+        "fallback": reference.fallback,
+        "rounds": reference.rounds,
+        "of": [positions[p] for p in reference.parents if p in positions],
+    }
+
+
+def _rubric(solution: Solution) -> dict[str, Any] | None:
+    rubric = solution.rubric
+    if rubric is None:
+        return None
+    return rubric.model_dump(include={"criteria", "source", "notes"})
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    said = usage.model_dump(exclude={"timeline"})
+    said["timeline"] = [[c.role, c.began, c.seconds, c.outcome] for c in usage.timeline]
+    return said
