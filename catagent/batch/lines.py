@@ -44,7 +44,7 @@ def line_of(mode: Mode, row: Row, solution: Solution, *, full: bool) -> dict[str
         }
     line: dict[str, Any] = {"id": row.id, **said, "partial": solution.partial}
     if full:
-        line |= _full(solution)
+        line |= _full(row, solution)
     return {**line, "usage": _usage(solution.usage), "error": None}
 
 
@@ -71,8 +71,9 @@ def copied_line(line: Mapping[str, Any], row_id: str | int) -> dict[str, Any]:
     return copy
 
 
-def _full(solution: Solution) -> dict[str, Any]:
+def _full(row: Row, solution: Solution) -> dict[str, Any]:
     return {
+        "messages": list(row.messages),
         "kind": solution.group.kind,
         "rollouts": [_rollout(r) for r in solution.rollouts],
         "rubric": [c.model_dump() for c in solution.rubric.criteria] if solution.rubric else None,
@@ -101,6 +102,8 @@ def _rollout(rollout: Rollout) -> dict[str, Any]:
         said["tool_calls"] = list(rollout.tool_calls)
     if rollout.logprobs is not None:
         said["logprobs"] = list(rollout.logprobs)
+    if rollout.tokens is not None:
+        said["tokens"] = list(rollout.tokens)
     return said
 
 

@@ -6,10 +6,11 @@ from rich.table import Table
 from rich.text import Text
 
 from catagent.agents.fencing import INVISIBLE
-from catagent.cli.report import MARKS
 from catagent.messages import Solution
 
-__all__ = ["criteria_table"]
+__all__ = ["MARKS", "criteria_table"]
+
+MARKS = {"met": "✓", "unmet": "✗", "unscored": "?"}
 
 _STYLES = {"met": "green", "unmet": "red", "unscored": "yellow"}
 

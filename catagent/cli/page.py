@@ -1,4 +1,4 @@
-"""A self-contained HTML page: no script, no request to anywhere, readable on a phone, safe with hostile text.
+"""A page of tables: self-contained, no script, readable on a phone, safe with hostile text.
 
 All text goes through `shown`: escaped, and with characters that a reader would not see made visible.
 """
@@ -6,15 +6,12 @@ All text goes through `shown`: escaped, and with characters that a reader would 
 from __future__ import annotations
 
 import html
-import re
 from pathlib import Path
 
-from catagent.agents.fencing import INVISIBLE
 from catagent.errors import ConfigError
+from catagent.viewing.texts import visible
 
 __all__ = ["page", "shown", "table", "write_page"]
-
-_JOINERS = re.compile("[\u200c\u200d\ufe0e\ufe0f]")
 
 _STYLE = """
 :root{color-scheme:light dark;--line:#8884;--met:#1a7f37;--unmet:#c0392b;--dim:#777}
@@ -39,11 +36,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 def shown(text: object) -> str:
     """`text` as HTML: escaped, hidden characters as their numbers."""
-
-    def visible(match: re.Match[str]) -> str:
-        return match[0] if _JOINERS.match(match[0]) else f"[U+{ord(match[0]):04X}]"
-
-    return html.escape(INVISIBLE.sub(visible, str(text)))
+    return html.escape(visible(str(text)))
 
 
 def page(title: str, body: str) -> str:

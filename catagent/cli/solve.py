@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,11 @@ from catagent.cat import CaT
 from catagent.cli.criteria import criteria_table
 from catagent.cli.download import DownloadBar
 from catagent.cli.live import view_for
-from catagent.cli.page import write_page
-from catagent.cli.report import solution_page
 from catagent.cli.running import console, run_command
 from catagent.errors import ConfigError
 from catagent.messages import Solution
 from catagent.models.ledger import Budget
+from catagent.viewing import Row, write_page
 
 __all__ = ["Options", "run", "write_trace"]
 
@@ -83,7 +83,8 @@ async def _solve(options: Options) -> None:
     if options.trace:
         write_trace(solution, options.trace)
     if options.report:
-        write_page(solution_page(solution), options.report)
+        row = Row(solution.task.id, solution)
+        await asyncio.to_thread(write_page, options.report, [row], title="catagent: a solve")
     if options.as_json:
         sys.stdout.write(solution.model_dump_json(indent=2) + "\n")
         return

@@ -5,9 +5,9 @@ their answers, the synthesis with what it kept from whom, rubric by rollout, cos
 of what the project writes to disk. What is on the page comes from models and is treated as hostile.
 """
 
-from catagent.viewing.page import write_page
+from catagent.viewing.page import is_page, write_page
 from catagent.viewing.reading import Reading, read
 from catagent.viewing.rows import Row
 from catagent.viewing.serving import serving
 
-__all__ = ["Reading", "Row", "read", "serving", "write_page"]
+__all__ = ["Reading", "Row", "is_page", "read", "serving", "write_page"]

@@ -28,10 +28,11 @@ from catagent.viewing.record import record_of
 from catagent.viewing.rows import Row
 from catagent.viewing.texts import visible
 
-__all__ = ["policy", "write_page"]
+__all__ = ["is_page", "policy", "write_page"]
 
 _BLOCK = 256_000
 """Bytes of JSON in one block: what is unpacked to look at one row."""
+_GENERATOR = b'<meta name="generator" content="catagent">'
 _SCRIPTS = (
     "inflate.js", "dom.js", "store.js", "passages.js", "filters.js", "list.js", "rollouts.js", "reference.js",
     "rubric.js", "costs.js", "main.js",
@@ -63,6 +64,15 @@ def write_page(
         beside.unlink(missing_ok=True)
         raise
     return count
+
+
+def is_page(path: str | Path) -> bool:
+    """Whether a file is a page of `write_page`, as far as its beginning tells."""
+    try:
+        with Path(path).open("rb") as file:
+            return _GENERATOR in file.read(2000)
+    except OSError:
+        return False
 
 
 def policy() -> str:
