@@ -1,0 +1,360 @@
+"""CaTTrainer: GRPO whose rewards come from the agents (paper, sections 1.2 to 1.5).
+
+A class over whatever `trl.GRPOTrainer` is when the trainer is made, which Unsloth may have replaced by then.
+Of TRL's methods one is overridden, `_calculate_rewards`, which was made to be: it sees every completion of a
+batch, before rewards are normalised in their groups.
+"""
+
+from __future__ import annotations
+
+import atexit
+import copy
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from catagent.agents.prompts import Prompts as Templates
+from catagent.cat import CaT
+from catagent.errors import ConfigError
+from catagent.models.client import Client
+from catagent.models.sqlite_journal import SqliteJournal
+from catagent.training.anchors import anchor_weights, is_local, keep_copy, settle_anchor
+from catagent.training.backend import choose_backend, grpo_trainer, needed
+from catagent.training.batches import Batch, Rewarding
+from catagent.training.callbacks import callbacks_for
+from catagent.training.checks import AnchorCheck
+from catagent.training.config import CaTConfig
+from catagent.training.datasets import Prompts, instruction_for, read_prompts
+from catagent.training.divergence import divergence
+from catagent.training.exchange import Exchange
+from catagent.training.failures import TrainingStopped
+from catagent.training.generation import Generator
+from catagent.training.groups import Sampled
+from catagent.training.hyperparameters import grpo_config
+from catagent.training.loading import Policy, load_policy
+from catagent.training.local import LocalClient, Sampling, StepJournal, TrainingRegistry
+from catagent.training.methods import method_of
+from catagent.training.scoring import Scorer
+
+__all__ = ["CaTTrainer", "make_cat_trainer"]
+
+if TYPE_CHECKING:
+
+    class _Base:
+        """What is used of `trl.GRPOTrainer`."""
+
+        accelerator: Any
+        args: Any
+        model: Any
+        ref_model: Any
+        state: Any
+        control: Any
+        is_fsdp_enabled: bool
+        is_deepspeed_enabled: bool
+        num_generations: int
+        num_generations_eval: int
+        eos_token_ids: list[int]
+
+        def __init__(self, **options: Any) -> None: ...
+        def add_callback(self, callback: Any) -> None: ...
+        def train(self, resume_from_checkpoint: Any = None) -> Any: ...
+        def save_model(self, output_dir: str | None = None) -> None: ...
+        def _tokenize_prompts(self, prompts: list[Any]) -> Any: ...
+        def _save_checkpoint(self, model: Any, trial: Any) -> None: ...
+        def _calculate_rewards(
+            self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
+        ) -> Any: ...
+
+else:
+    _Base = object
+
+
+def make_cat_trainer(base: type, cls: type[CaTTrainer] | None = None) -> type[CaTTrainer]:
+    """The trainer class over a `GRPOTrainer`, TRL's own or a generated one."""
+    cls = cls or CaTTrainer
+    if not callable(getattr(base, "_calculate_rewards", None)):
+        raise ConfigError(
+            f"{base.__name__} has no _calculate_rewards to override: this TRL is not one that catagent "
+            "knows; pip install 'catagent[train]'"
+        )
+    return type(f"{cls.__name__}On{base.__name__}", (cls, base), {"_tag_names": ["catagent", "cat-rl"]})
+
+
+class CaTTrainer(_Base):
+    """Trains `model` on references made from its own rollouts.
+
+    `model` is a name (`docs/training.md`) or a model with its `processing_class`. `train_dataset` and
+    `eval_dataset` are files, rows or `Prompts`; their labels, if any, are used for figures alone. `judge`,
+    `anchor` and `rubric_proposer` may be a `Client` of one's own instead of what `args` names. Further
+    `reward_funcs` are called as TRL does, with `reference` and `rubric` beside the columns of the data.
+
+    Everything else is `trl.GRPOTrainer`'s. Raises `ConfigError` before a model is loaded where it can.
+    """
+
+    def __new__(cls, *_: Any, **options: Any) -> Any:
+        """An instance of this class over the `GRPOTrainer` there is, Unsloth's if it is used."""
+        made: type = cls
+        if not hasattr(cls, "cat_backend"):
+            backend = choose_backend((options.get("args") or CaTConfig()).backend)
+            made = make_cat_trainer(grpo_trainer(), cls)
+            made.cat_backend = backend  # type: ignore[attr-defined]
+        return object.__new__(made)
+
+    def __init__(
+        self,
+        model: Any,
+        train_dataset: Any,
+        args: CaTConfig | None = None,
+        *,
+        eval_dataset: Any = None,
+        processing_class: Any = None,
+        peft_config: Any = None,
+        reward_funcs: Sequence[Any] = (),
+        callbacks: Iterable[Any] = (),
+        output_dir: str | Path = "cat-rl",
+        judge: str | Client | None = None,
+        anchor: Client | None = None,
+        rubric_proposer: str | Client | None = None,
+    ) -> None:
+        config = args or CaTConfig()
+        self.cat_config = config
+        self.cat_output = Path(output_dir)
+        method = method_of(config.method)
+        templates = Templates(config.prompts)
+        backend = choose_backend(config.backend)
+        data = read_prompts(train_dataset, label_field=config.label_field)
+        held_out = (
+            read_prompts(eval_dataset, label_field=config.label_field) if eval_dataset is not None else None
+        )
+        if method.control == "gold" and not all(label is not None for label in data.labels):
+            raise ConfigError(
+                "the method 'gold' rewards by labels, and a prompt has none: give every row a label "
+                "(label_field), or take a label-free method"
+            )
+        policy = load_policy(model, processing_class, config, backend, peft_config)
+        tokenizer = policy.tokenizer
+        chat = bool(tokenizer.chat_template) if config.chat is None else config.chat
+        instruction = instruction_for(config.settled_kind, templates) if config.instruct and chat else None
+        columns = bool(reward_funcs)
+        grpo = grpo_config(config, self.cat_output, evaluate=held_out is not None)
+        kept = None
+        if _keeps_copy(config, policy):
+            kept = copy.deepcopy(policy.model).eval().requires_grad_(False)
+        super().__init__(
+            model=policy.model,
+            args=grpo,
+            reward_funcs=[_cat_reward, *reward_funcs],
+            train_dataset=data.dataset(chat=chat, instruction=instruction, columns=columns),
+            eval_dataset=held_out.dataset(chat=chat, instruction=instruction, columns=columns)
+            if held_out
+            else None,
+            processing_class=tokenizer,
+            peft_config=policy.peft_config if backend == "plain" else None,
+        )
+        if self.ref_model is None and kept is not None:
+            self.ref_model = self.accelerator.prepare_model(kept, evaluation_mode=True)
+        if not any(p.requires_grad for p in self.model.parameters()):
+            raise ConfigError(
+                "no parameter of the model is trainable: is its adapter loaded with is_trainable?"
+            )
+        self._set_up_rewards(
+            policy, {"train": data, "eval": held_out}, templates,
+            chat=chat, judge=judge, anchor=anchor, proposer=rubric_proposer,
+        )  # fmt: skip
+        self.cat_callbacks = callbacks_for(self)
+        for callback in (*self.cat_callbacks, *callbacks):
+            self.add_callback(callback)
+
+    def _set_up_rewards(
+        self,
+        policy: Policy,
+        data: dict[str, Prompts | None],
+        templates: Templates,
+        *,
+        chat: bool,
+        judge: str | Client | None,
+        anchor: Client | None,
+        proposer: str | Client | None,
+    ) -> None:
+        config, method = self.cat_config, method_of(self.cat_config.method)
+        self.cat_exchange = Exchange()
+        self.cat_anchor = settle_anchor(config, self.model, self.ref_model, fresh=policy.fresh)
+        if self.cat_anchor == "ref_adapter" and "ref" not in self.model.peft_config:
+            keep_copy(self.model, "anchor")
+        if self.cat_anchor == "ema":
+            keep_copy(self.model, "ema")
+        window = _window(self.model)
+        sampling = Sampling(
+            tokens=config.anchor_tokens or config.max_completion_length,
+            temperature=config.temperature,
+            top_p=config.top_p,
+            top_k=config.top_k,
+        )
+        local = is_local(self.cat_anchor) and anchor is None
+        spread = bool(self.is_fsdp_enabled or _is_zero3(self))
+        together = spread and self.accelerator.num_processes > 1
+        self._weights = anchor_weights(self.cat_anchor if local else "policy", self)
+        self.cat_generator = Generator(
+            self._weights, policy.tokenizer, sampling, chat=chat, template=dict(config.chat_template_kwargs),
+            context=window, at_once=config.anchor_batch,
+            seed=config.seed * 1_000_003 + self.accelerator.process_index,
+            agree=self._most if together and local else None,
+        )  # fmt: skip
+        own: str | Client = anchor or self.cat_anchor
+        if local:
+            own = LocalClient(self.cat_exchange, sampling, name=f"anchor:{self.cat_anchor}", context=window)
+        judge = judge or config.judge
+        proposer = proposer or config.rubric_proposer
+        roles = {"anchor": own, "judge": judge or own, "rubric_proposer": proposer or own}
+        away = frozenset(role for role, model in roles.items() if not isinstance(model, LocalClient))
+        weights = {"verifiable": method.verifiable, "open": method.open}
+        needed("catagent.training.soft")
+        cat = CaT(
+            own,
+            judge=judge,
+            rubric_proposer=proposer,
+            estimator=method.estimator,
+            question_aware=config.question_aware,
+            kind=config.settled_kind,
+            proposing=config.proposing or None,
+            judging=config.judging or None,
+            rewarding={**config.rewarding, **{k: dict(w) for k, w in weights.items() if w}} or None,
+            config=config.providers,
+            prompts=config.prompts,
+        ).reached_by(TrainingRegistry)
+        self.cat_output.mkdir(parents=True, exist_ok=True)
+        self._kept = SqliteJournal(self.cat_output / f"rewards-{self.accelerator.process_index}.sqlite")
+        cat.journal = journal = StepJournal(self._kept)
+        self.cat_pipeline = cat
+
+        def begin(step: str) -> None:
+            journal.step = step
+            self.cat_generator.begin(step)
+
+        self._rewarding = Rewarding(
+            config,
+            Scorer(
+                cat, method, self.cat_exchange, self.cat_generator.serve,
+                kind=config.settled_kind, away=away, seed=config.seed, stops=config.stop,
+                longest_wait=config.longest_wait, patience=config.judge_patience,
+                lockstep=self.cat_any if together and local else None,
+            ),
+            self.accelerator,
+            data,
+            begin=begin,
+            anchor_seconds=lambda: self.cat_exchange.served_seconds,
+            stop=self._stop_for,
+        )  # fmt: skip
+        probe = self.cat_generator.encode([{"role": "user", "content": "2 + 2 = 4, so 3 + 3 ="}])
+        self.cat_check = AnchorCheck(
+            self.cat_anchor, anchor_weights("policy", self), self._weights, probe[-64:], self.cat_output,
+            write=self.accelerator.is_main_process,
+        )  # fmt: skip
+        self._checks = local and not spread and self.cat_anchor != "unsloth_vllm"
+        atexit.register(self.close)
+
+    def _calculate_rewards(
+        self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
+    ) -> Any:
+        mode = "train" if self.model.training else "eval"
+        step = int(self.state.global_step)
+        if mode == "train" and self._checks and (not self.cat_check.settled or step % 50 == 0):
+            self.cat_check(step)
+        ends = set(self.eos_token_ids)
+        samples = [
+            Sampled(int(row["row"]), _said(completion), len(ids), bool(ids) and ids[-1] in ends)
+            for row, completion, ids in zip(inputs, completions, completion_ids_list, strict=True)
+        ]
+        kl = None
+        if mode == "train" and self.cat_config.reward_kl > 0:
+            prompt_ids = self._tokenize_prompts(prompts)[0]
+            kl = divergence(self, self._weights, prompt_ids, completion_ids_list)
+        size = self.num_generations if mode == "train" else self.num_generations_eval
+        batch: Batch = self._rewarding(mode, step, size, samples, kl)
+        for j, row in enumerate(inputs):
+            row["cat_reward"] = batch.rewards[j]
+            row["reference"] = batch.references[j]
+            row["rubric"] = batch.rubrics[j]
+            row["cat_metrics"] = batch.metrics
+        return super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+
+    def _most(self, count: int) -> int:
+        """The largest of a number over all processes."""
+        return int(max(needed("accelerate.utils").gather_object([count])))
+
+    def cat_any(self, wanted: bool) -> bool:
+        """Whether any process wants something; all must ask."""
+        return bool(self._most(int(wanted))) if self.accelerator.num_processes > 1 else wanted
+
+    def _stop_for(self, reason: str) -> None:
+        """Save what there is and stop: called by all processes with the same reason."""
+        folder = self.cat_save()
+        raise TrainingStopped(
+            f"training stopped at step {self.state.global_step}: {reason}. Everything is kept in {folder}: "
+            "see to the cause and go on with resume",
+            checkpoint=folder,
+        )
+
+    def cat_save(self) -> str:
+        """Write a checkpoint of the last whole step, with the random state from before the one begun."""
+        for callback in self.cat_callbacks:
+            if hasattr(callback, "before_checkpoint"):
+                callback.before_checkpoint()
+        self._save_checkpoint(self.model, trial=None)
+        return str(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+
+    def close(self) -> None:
+        """Give back connections, the journal and the thread. A closed trainer makes no more rewards."""
+        atexit.unregister(self.close)
+        if not self.cat_exchange.closed:
+            self.cat_exchange.do(self.cat_pipeline.aclose())
+            self.cat_exchange.close()
+            self._kept.close()
+
+
+def _cat_reward(
+    prompts: Any, completions: Any, *, cat_reward: Any, cat_metrics: Any, reference: Any, **known: Any
+) -> list[float | None]:
+    """What `_calculate_rewards` put into the rows, as a reward function of TRL."""
+    log_extra, log_metric = known.get("log_extra"), known.get("log_metric")
+    if log_extra is not None:
+        log_extra("reference", [text or "" for text in reference])
+    if log_metric is not None:
+        for name, value in cat_metrics[0].items():
+            log_metric(f"cat/{name}", value)
+    return list(cat_reward)
+
+
+_cat_reward.__name__ = "cat_reward"
+
+
+def _keeps_copy(config: CaTConfig, policy: Policy) -> bool:
+    """Whether the initial policy has to be kept beside the one in training, to be the anchor.
+
+    TRL keeps one itself where the loss has a KL term.
+    """
+    whole = policy.peft_config is None and getattr(policy.model, "peft_config", None) is None
+    asks = method_of(config.method).asks_anchor or config.reward_kl > 0
+    return whole and asks and config.beta == 0 and config.anchor in ("auto", "ref_model")
+
+
+def _said(completion: Any) -> str:
+    """The text of a completion, as TRL gives it: a text, or messages."""
+    if isinstance(completion, str):
+        return completion
+    content = completion[-1].get("content") if completion else ""
+    if isinstance(content, list):
+        content = "".join(str(part.get("text", "")) for part in content)
+    return str(content or "")
+
+
+def _window(model: Any) -> int | None:
+    """The context window of a model, in tokens."""
+    text = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
+    known = getattr(text, "max_position_embeddings", None)
+    return int(known) if known else None
+
+
+def _is_zero3(trainer: Any) -> bool:
+    plugin = getattr(trainer.accelerator.state, "deepspeed_plugin", None)
+    return bool(plugin is not None and plugin.zero_stage == 3)
