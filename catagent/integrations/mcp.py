@@ -8,11 +8,11 @@ operator's choice, made in `cat`; a client chooses only what belongs to its ques
 from __future__ import annotations
 
 import time
+from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from catagent import __version__
 from catagent.answers import aequivalent, extract
 from catagent.cat import CaT
 from catagent.errors import CatError
@@ -115,7 +115,7 @@ def server_for(cat: CaT) -> MCPServer[Any]:
     """An MCP server whose tools run on `cat`. The caller closes `cat`."""
     server: MCPServer[Any] = MCPServer(
         "catagent",
-        version=__version__,
+        version=version("catagent"),
         instructions=(
             "Compute as Teacher: solve a hard task by several independent attempts that are reconciled "
             "into one answer, score completions without a gold answer, compare final answers."
