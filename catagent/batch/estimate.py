@@ -18,6 +18,7 @@ from catagent.batch.status import status_of
 from catagent.batch.work import Work
 from catagent.cat import CaT
 from catagent.errors import ConfigError
+from catagent.estimators import EstimatorCost, Lengths, plan_of
 from catagent.messages import Usage
 from catagent.models.endpoint import estimate_tokens
 from catagent.models.model import Model
@@ -125,8 +126,9 @@ def _role(
         calls = math.ceil(cat.n / max(1, min(cat.n, model.endpoint.widest)))
         asked, answered = calls * (prompt + 40), cat.n * reply
     elif role == "anchor":
-        calls = 1 if cat.estimator == "synthesis" else 0
-        asked, answered = calls * (group * reply + _FRAME), calls * reply
+        lengths = Lengths(question=prompt, rollout=reply, synthesis=reply, frame=_FRAME)
+        cost = plan_of(cat.estimator).cost(round(group), lengths) or EstimatorCost(round(group))
+        calls, asked, answered = cost.calls, cost.prompt_tokens, cost.completion_tokens
     elif cat.kind == "verifiable":
         calls, asked, answered = 0, 0.0, 0.0
     elif role == "rubric_proposer":

@@ -12,6 +12,7 @@ import typer
 
 from catagent import __version__
 from catagent.cli.commands.batch import batch
+from catagent.cli.commands.estimators import estimators
 from catagent.cli.commands.judge_eval import judge_eval
 from catagent.cli.commands.mcp import mcp
 from catagent.cli.commands.models import models
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command()(solve)
 app.command()(view)
 app.command()(batch)
+app.command()(estimators)
 app.command("judge-eval")(judge_eval)
 app.command()(mcp)
 app.add_typer(models, name="models")

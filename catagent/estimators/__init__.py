@@ -33,8 +33,10 @@ from catagent.plugins import Plugins
 __all__ = [
     "Estimator",
     "EstimatorContext",
+    "EstimatorCost",
     "EstimatorFactory",
     "EstimatorPlan",
+    "Lengths",
     "estimator",
     "estimator_names",
     "make_estimator",
@@ -85,6 +87,12 @@ class EstimatorPlan:
     logprobs: bool
     models: tuple[str, ...]
     _registered: _Registered
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of its documentation, empty where there is none."""
+        said = " ".join((self._registered.factory.__doc__ or "").split())
+        return said.partition(". ")[0].removesuffix(".")
 
     def make(self, context: EstimatorContext) -> Estimator:
         """The estimator. Raises `ConfigError` when something it needs is absent."""

@@ -41,10 +41,10 @@ def auto(
     samples: Annotated[int, Field(ge=1, le=64)] = 3,
     view: Literal["blind", "aware"] | None = None,
 ) -> Estimator:
-    """The vote where at least `agree` of the rollouts share an answer or fewer than `state` of them state
-    one, else `synthesis_vote` of `samples`; `synthesis` for an open task. Costs no call to `samples` calls.
+    """The vote where rollouts agree or state no answer, else synthesis_vote.
 
-    `reference.method` says which it was.
+    Costs no call to `samples` calls. The vote decides where at least `agree` of the rollouts share an answer or fewer than `state` of them
+    state one; an open task has a `synthesis`. `reference.method` says which it was.
     """
     seeing = f",{view}" if view else ""
     several = make_estimator(f"synthesis_vote:samples={samples}{seeing}", context)
@@ -54,7 +54,8 @@ def auto(
         if group.kind == "open":
             return await one(group)
         alive = group.survivors
-        stated = [r.answer for r in alive if r.answer is not None]
+        # Any text has a last line: that it does is no sign of an answer.
+        stated = [r.answer for r in alive if r.answer is not None and r.answer.source != "last_line"]
         if not alive or len(stated) < state * len(alive):
             return await vote(group)
         classes = (await acluster(stated)).classes

@@ -28,9 +28,9 @@ def genselect(
     subset: Annotated[int, Field(ge=2, le=64)] = 8,
     votes: Annotated[int, Field(ge=1, le=64)] = 1,
 ) -> Estimator:
-    """The winner of comparisons of up to `subset` rollouts at a time; `votes` repeats it in other orders.
+    """The winner of reasoned comparisons of up to `subset` rollouts at a time.
 
-    Costs one call for each comparison: 1 for up to `subset` rollouts, 3 for 16 rollouts at 8 a time.
+    `votes` repeats them in other orders. Costs one call for each comparison: 1 for up to `subset` rollouts, 3 for 16 rollouts at 8 a time.
     """
     question = question_of(context.task)
     select = Selector(context.anchor, context.prompts, "selection_compare", question=question)

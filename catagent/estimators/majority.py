@@ -17,7 +17,7 @@ __all__ = ["most_confident", "vote", "voted"]
 
 @estimator("majority", cost=lambda n, lengths: EstimatorCost(n))
 def majority(context: EstimatorContext) -> Estimator:
-    """The estimator `majority`. Costs no call."""
+    """The answer that most rollouts share, in the words of the most confident of them. Costs no call."""
     return vote
 
 

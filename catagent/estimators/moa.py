@@ -53,10 +53,11 @@ def moa(
     layers: Annotated[int, Field(ge=1, le=8)] = 1,
     view: Literal["blind", "aware"] = "aware",
 ) -> Estimator:
-    """`models` (joined by `+`) answer the task `each` so many times; the anchor reconciles all answers.
+    """What the anchor makes of the rollouts and of other models' answers.
 
-    With more `layers` each of the models first reconciles what the layer before wrote. Costs
-    models × each proposals, models × (layers − 1) further texts and one call of the anchor.
+    Each of the `models` (joined by `+`) answers `each` so many times. With more `layers` each of them first
+    reconciles what the layer before wrote. Costs models × each proposals, models × (layers − 1) further
+    texts and one call of the anchor.
     """
     if missing := [name for name in models if name not in context.models]:
         raise ConfigError(f"moa cannot reach {', '.join(missing)} here: no models were given to it")

@@ -29,7 +29,7 @@ __all__: list[str] = []
     cost=lambda n, lengths, view=None: syntheses(1, n, lengths, aware=view == "aware", rollouts=n),
 )
 def placebo_other(context: EstimatorContext, *, view: Literal["blind", "aware"] | None = None) -> Estimator:
-    """The synthesis of another question's rollouts, the `donor`. Costs what `synthesis` costs."""
+    """The synthesis of another question's rollouts. Costs what `synthesis` costs."""
     donor = context.donor
     if donor is None:
         raise ConfigError(

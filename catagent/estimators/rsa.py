@@ -58,9 +58,9 @@ def rsa(
     view: Literal["blind", "aware"] = "aware",
     final: Literal["vote", "random"] = "vote",
 ) -> Estimator:
-    """`rounds` rounds of `population` aggregations of `subset` each. Costs population × rounds calls.
+    """The vote of a population aggregated in random subsets, round after round.
 
-    The rollouts are the first population, however many there are. Of the last one `final` takes the vote,
+    Costs population × rounds calls. The rollouts are the first population, however many there are. Of the last one `final` takes the vote,
     with the rollouts as tie-break, or one member at random, as the paper's own figures do. An aggregation
     that fails leaves one of its subset in its place.
     """

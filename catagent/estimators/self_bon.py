@@ -13,7 +13,7 @@ __all__: list[str] = []
 
 @estimator("self_bon", cost=selections)
 def self_bon(context: EstimatorContext) -> Estimator:
-    """The anchor sees the question and all rollouts and names the best. Costs one call with a short reply."""
+    """The rollout that the anchor, which sees the question, calls the best. Costs one call, a short reply."""
     question = question_of(context.task)
     return by_selector(
         "self_bon", Selector(context.anchor, context.prompts, "selection_best", question=question)

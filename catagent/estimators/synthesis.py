@@ -33,9 +33,9 @@ def synthesis(
     view: Literal["blind", "aware"] | None = None,
     of: Annotated[int, Field(ge=1)] | None = None,
 ) -> Estimator:
-    """The estimator `synthesis`. Costs one call of the anchor, more when the rollouts do not fit at once.
+    """A new text in which the anchor reconciles the rollouts.
 
-    `view` says whether the anchor sees the question (by default as `question_aware` says); `of` keeps it to
+    Costs one call, more when they do not fit at once. `view` says whether the anchor sees the question (by default as `question_aware` says); `of` keeps it to
     the first so many surviving rollouts, so that `of=1` is the paper's synthesis of one rollout.
     """
     question = seen_question(context, view)

@@ -34,7 +34,7 @@ def synthesis_vote(
     samples: Annotated[int, Field(ge=1, le=64)] = 3,
     view: Literal["blind", "aware"] | None = None,
 ) -> Estimator:
-    """The vote of `samples` syntheses. Costs as many calls; an open task has one synthesis, without a vote.
+    """The vote of several syntheses. Costs `samples` calls; an open task has one synthesis, without a vote.
 
     When no synthesis states an answer, or neither they nor the rollouts prefer one, the vote of the
     rollouts stands in and the reference says so.

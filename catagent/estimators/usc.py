@@ -17,7 +17,7 @@ __all__: list[str] = []
 
 @estimator("usc", cost=selections)
 def usc(context: EstimatorContext) -> Estimator:
-    """The anchor names the rollout most consistent with the others. Costs one call with a short reply."""
+    """The rollout that the anchor calls most consistent with the others. Costs one call, a short reply."""
     question = question_of(context.task)
     return by_selector(
         "usc", Selector(context.anchor, context.prompts, "selection_consistent", question=question)

@@ -50,14 +50,8 @@ async def _by_echo(post: Post, model: str, context: str, text: str) -> Completio
 
     `None` when the endpoint does not do this: it refuses, lacks the path or leaves the prompt out.
     """
-    body = {
-        "model": model,
-        "prompt": context + text,
-        "max_tokens": 1,
-        "echo": True,
-        "logprobs": 1,
-        "temperature": 0,
-    }
+    whole = context + text
+    body = {"model": model, "prompt": whole, "max_tokens": 1, "echo": True, "logprobs": 1, "temperature": 0}
     try:
         reply = await post("/v1/completions", body)
     except ContextOverflowError:
@@ -70,23 +64,31 @@ async def _by_echo(post: Post, model: str, context: str, text: str) -> Completio
         raise
     try:
         said = reply["choices"][0]["logprobs"]
-        tokens, values, offsets = said["tokens"], said["token_logprobs"], said["text_offset"]
+        found = _of_the_text(said["tokens"], said["token_logprobs"], said["text_offset"], whole, len(context))
         usage = reply.get("usage") or {}
-        found = tuple(
-            TokenLogprob(str(token), float(value))
-            for token, value, offset in zip(tokens, values, offsets, strict=True)
-            # A token that begins in the context and ends in the text counts to the text.
-            if value is not None and len(context) < offset + len(token) and offset < len(context + text)
-        )
-        if offsets and offsets[0] == 0 and found:
-            return Completion(
-                (Choice(text, "stop", logprobs=found),),
-                usage.get("prompt_tokens"),
-                usage.get("completion_tokens"),
-            )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
-        pass
-    return None
+        return None
+    if not found:
+        return None
+    choice = Choice(text, "stop", logprobs=found)
+    return Completion((choice,), usage.get("prompt_tokens"), usage.get("completion_tokens"))
+
+
+def _of_the_text(
+    tokens: list[str], values: list[float | None], offsets: list[int], whole: str, begin: int
+) -> tuple[TokenLogprob, ...]:
+    """The tokens from `begin` on; one that begins before it and ends in the text counts to the text.
+
+    Some servers put a mark of the beginning before the prompt and count its letters in the offsets.
+    """
+    if not tokens or offsets[0] != 0:
+        return ()
+    shift = len(tokens[0]) if tokens[0] and not whole.startswith(tokens[0]) else 0
+    return tuple(
+        TokenLogprob(str(token), float(value))
+        for token, value, offset in zip(tokens, values, offsets, strict=True)
+        if value is not None and begin < offset - shift + len(token) and offset - shift < len(whole)
+    )
 
 
 async def _by_grammar(post: Post, _: str, context: str, text: str) -> Completion | None:

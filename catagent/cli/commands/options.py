@@ -43,7 +43,12 @@ Kind = Annotated[
 ]
 Estimator = Annotated[
     str | None,
-    typer.Option(help="How the reference is made: synthesis or majority. [default: synthesis]"),
+    typer.Option(
+        metavar="NAME[:OPTION=VALUE,…]",
+        help="How the reference is made: synthesis, synthesis_vote, auto, majority, single, min_ppl, "
+        "self_bon, usc, genselect, mutual_predictability, rsa, moa, placebo_none or placebo_other; "
+        "`catagent estimators` lists their options. [default: synthesis]",
+    ),
 ]
 QuestionAware = Annotated[
     bool | None,
