@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from catagent.answers.clusters import cluster
 from catagent.answers.equivalence import cheap
 from catagent.messages import Answer
 
-__all__ = ["Clustering"]
+__all__ = ["Clustering", "Clusters"]
+
+
+class Clusters(NamedTuple):
+    """The classes of one group by number, 0 for the one with most rollouts."""
+
+    numbers: tuple[int | None, ...]
+    """Of each rollout; `None` where there is no answer."""
+    reference: int | None
+    """Of the reference, `None` where it has no answer."""
+    clear: bool
+    """Whether class 0 has more rollouts than any other: it is the majority."""
 
 
 class Clustering:
@@ -24,24 +36,37 @@ class Clustering:
         self.cheaply = 0
         self._left = seconds
 
-    def __call__(self, answers: Sequence[Answer | None]) -> list[int | None]:
-        """The number of each answer's class, 0 for the largest; `None` for an answer that is `None`."""
+    def __call__(self, answers: Sequence[Answer | None], reference: Answer | None = None) -> Clusters:
+        """The classes of a group's answers, and where the reference's answer stands among them."""
+        if reference is not None:
+            answers = [*answers, reference]
+        classes = self._classes(answers)
+        last = len(answers) - (reference is not None)
+        sizes = [sum(index < last for index in members) for members in classes]
+        order = sorted(range(len(classes)), key=lambda one: (-sizes[one], classes[one][0]))
+        numbers: list[int | None] = [None] * len(answers)
+        for number, one in enumerate(order):
+            for index in classes[one]:
+                numbers[index] = number
+        largest = sorted(sizes, reverse=True)[:2]
+        return Clusters(
+            tuple(numbers[:last]),
+            numbers[last] if reference is not None else None,
+            bool(largest) and largest[0] > 0 and (len(largest) == 1 or largest[0] > largest[1]),
+        )
+
+    def _classes(self, answers: Sequence[Answer | None]) -> Sequence[Sequence[int]]:
         known = [i for i, answer in enumerate(answers) if answer is not None]
         if len({str(answers[i]).strip() for i in known}) == 1:
-            return [0 if answer is not None else None for answer in answers]
+            return [known]
         if self._left > 0:
             began = time.monotonic()
             classes = cluster(answers, timeout=1.0).classes
             self._left -= time.monotonic() - began
-        else:
-            classes = self._at_once(answers)
-        numbers: list[int | None] = [None] * len(answers)
-        for number, members in enumerate(classes):
-            for index in members:
-                numbers[index] = number
-        return numbers
+            return classes
+        return self._at_once(answers)
 
-    def _at_once(self, answers: Sequence[Answer | None]) -> tuple[tuple[int, ...], ...]:
+    def _at_once(self, answers: Sequence[Answer | None]) -> list[list[int]]:
         classes: list[list[int]] = []
         undecided = False
         for index, answer in enumerate(answers):
@@ -58,4 +83,4 @@ class Clustering:
             else:
                 classes.append([index])
         self.cheaply += undecided
-        return tuple(map(tuple, sorted(classes, key=lambda members: (-len(members), members[0]))))
+        return classes

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from catagent.estimators.synthesis import question_of
-from catagent.messages import Judgement, Reward, Rollout, Solution, Usage
-from catagent.viewing.clusters import Clustering
+from catagent.messages import Judgement, Reference, Reward, Rollout, Solution, Task, Usage
+from catagent.viewing.clusters import Clustering, Clusters
 from catagent.viewing.rows import Row
 from catagent.viewing.texts import bounded, units, visible
 
@@ -39,12 +38,20 @@ def record_of(row: Row, clustering: Clustering) -> Record:
     solution = row.solution
     answers = [r.answer if r.ok else None for r in solution.rollouts[:_ROLLOUTS]]
     reference = solution.reference
-    classes = clustering([*answers, reference.answer if reference else None])
-    details = _details(row, classes)
-    return Record(orjson.dumps(_line(row, classes)), orjson.dumps(details))
+    clusters = clustering(answers, reference.answer if reference else None)
+    return Record(orjson.dumps(_line(row, clusters)), orjson.dumps(_details(row, clusters)))
 
 
-def _line(row: Row, classes: Sequence[int | None]) -> dict[str, Any]:
+def _differs(reference: Reference | None, clusters: Clusters) -> bool | None:
+    """Whether the reference differs from the majority; files that do not say so are read by the answers."""
+    if reference is None or reference.differs_from_majority is not None:
+        return reference.differs_from_majority if reference else None
+    if not clusters.clear or clusters.reference is None:
+        return None
+    return clusters.reference != 0
+
+
+def _line(row: Row, clusters: Clusters) -> dict[str, Any]:
     solution = row.solution
     reference = solution.reference
     values = [r.value for r in solution.rewards if r.value is not None and math.isfinite(r.value)]
@@ -53,14 +60,14 @@ def _line(row: Row, classes: Sequence[int | None]) -> dict[str, Any]:
         {
             "id": row.id,
             "group": row.group,
-            "title": " ".join(question_of(solution.task)[: 4 * _TITLE].split())[:_TITLE],
+            "title": " ".join(_asked(solution.task)[: 4 * _TITLE].split())[:_TITLE],
             "answer": None if solution.answer is None else solution.answer[:_ANSWER],
             "gold": None if row.gold is None else row.gold[:_ANSWER],
-            "letters": "".join(map(_letter, solution.rollouts, classes[:-1])),
-            "mine": _class_letter(classes[-1]) if reference and reference.answer else None,
+            "letters": "".join(map(_letter, solution.rollouts, clusters.numbers)),
+            "mine": None if clusters.reference is None else _class_letter(clusters.reference),
             "method": reference.method if reference else None,
             "agreement": reference.agreement if reference else None,
-            "differs": reference.differs_from_majority if reference else None,
+            "differs": _differs(reference, clusters),
             "fallback": bool(reference and reference.fallback),
             "failed": sum(not r.ok for r in solution.rollouts),
             "mean": sum(values) / len(values) if values else None,
@@ -85,15 +92,15 @@ def _class_letter(number: int | None) -> str:
     return _LETTERS[number] if number < len(_LETTERS) else "*"
 
 
-def _details(row: Row, classes: Sequence[int | None]) -> dict[str, Any]:
+def _details(row: Row, clusters: Clusters) -> dict[str, Any]:
     solution = row.solution
-    texts = 2 * (len(classes) - 1) + min(1000, len(solution.task.messages)) + 1
+    texts = 2 * len(clusters.numbers) + min(1000, len(solution.task.messages)) + 1
     longest = max(_SHORTEST, min(_LONGEST, _A_ROW // texts))
     rewards = {r.rollout_id: r for r in solution.rewards}
     judgements = {j.rollout_id: j for j in solution.judgements}
     rollouts = [
         _rollout(r, _class_letter(number), rewards.get(r.id), judgements.get(r.id), longest)
-        for r, number in zip(solution.rollouts, classes[:-1], strict=False)
+        for r, number in zip(solution.rollouts, clusters.numbers, strict=False)
     ]
     said = {
         "id": row.id,
@@ -101,10 +108,10 @@ def _details(row: Row, classes: Sequence[int | None]) -> dict[str, Any]:
         "gold": row.gold,
         "correct": dict(row.correct),
         "kind": solution.group.kind,
-        "left_out": len(solution.rollouts) - len(classes) + 1,
+        "left_out": len(solution.rollouts) - len(clusters.numbers),
         "messages": [_message(m) for m in solution.task.messages],
         "params": solution.task.params,
-        "reference": _reference(solution, _class_letter(classes[-1])),
+        "reference": _reference(solution, clusters),
         "rubric": _rubric(solution),
         "usage": _usage(solution.usage),
         "notes": list(solution.notes),
@@ -112,7 +119,13 @@ def _details(row: Row, classes: Sequence[int | None]) -> dict[str, Any]:
     return {**bounded(said, longest), "rollouts": rollouts}
 
 
-def _message(message: dict[str, Any]) -> dict[str, Any]:
+def _asked(task: Task) -> str:
+    """What the user said last."""
+    said = [m for m in task.messages if m.get("role") == "user"] or list(task.messages)
+    return _message(said[-1])["content"]
+
+
+def _message(message: dict[str, Any]) -> dict[str, str]:
     content = message.get("content")
     if isinstance(content, list):
         parts = [part if isinstance(part, dict) else {"text": part} for part in content]
@@ -177,7 +190,7 @@ def _likelihood(rollout: Rollout, logprobs: Sequence[float], longest: int) -> di
     return said
 
 
-def _reference(solution: Solution, letter: str) -> dict[str, Any] | None:
+def _reference(solution: Solution, clusters: Clusters) -> dict[str, Any] | None:
     reference = solution.reference
     if reference is None:
         return None
@@ -185,11 +198,11 @@ def _reference(solution: Solution, letter: str) -> dict[str, Any] | None:
     return {
         "text": reference.text,
         "answer": reference.answer.text if reference.answer else None,
-        "letter": letter if reference.answer else None,
+        "letter": _class_letter(clusters.reference) if reference.answer else None,
         "method": reference.method,
         "agreement": reference.agreement,
         "majority": str(reference.majority) if reference.majority else None,
-        "differs": reference.differs_from_majority,
+        "differs": _differs(reference, clusters),
         "fallback": reference.fallback,
         "rounds": reference.rounds,
         "of": [positions[p] for p in reference.parents if p in positions],

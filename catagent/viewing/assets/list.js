@@ -34,8 +34,9 @@ function drawList() {
 
 function item(place, total, top) {
   const line = store.lines[filters.shown[place]];
-  const marks = [...line.letters.slice(0, 16)].map((letter) => badge(letter));
-  if (line.letters.length > 16) marks.push(h('span', { class: 'dim' }, `+${line.letters.length - 16}`));
+  const lettered = /[^-]/.test(line.letters);
+  const marks = lettered ? [...line.letters.slice(0, 16)].map((letter) => badge(letter)) : [];
+  if (lettered && line.letters.length > 16) marks.push(h('span', { class: 'dim' }, `+${line.letters.length - 16}`));
   const about = [
     line.differs === true && chip('warn', '≠ majority', 'the reference differs from the majority'),
     line.fallback && chip('warn', 'fall-back'),
@@ -49,7 +50,8 @@ function item(place, total, top) {
   },
   h('div', { class: 'first' }, h('span', { class: 'id' }, line.id), h('span', { class: 'title', dir: 'auto' }, line.title)),
   h('div', { class: 'second' },
-    h('span', { class: 'marks', role: 'img', 'aria-label': lettersSaid(line.letters) }, marks),
+    lettered ? h('span', { class: 'marks', role: 'img', 'aria-label': lettersSaid(line.letters) }, marks)
+      : h('span', { class: 'dim' }, plural(line.letters.length, 'rollout')),
     line.answer !== null && h('span', { class: 'answer', dir: 'auto' }, `→ ${line.answer}`)),
   h('div', { class: 'third' }, about));
   element.style.transform = `translateY(${top}px)`;

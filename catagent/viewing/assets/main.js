@@ -42,8 +42,8 @@ async function openRow(index, { remember = true } = {}) {
   }
   if (remember && store.lines.length > 1) {
     const hash = `#row=${encodeURIComponent(line.id)}`;
-    if (wide() || location.hash.startsWith('#row=')) history.replaceState(null, '', hash);
-    else history.pushState(null, '', hash);
+    if (wide() || location.hash.startsWith('#row=')) history.replaceState(history.state, '', hash);
+    else history.pushState('opened', '', hash);
   }
   setTimeout(() => {
     if (mine === shown.asked) markPassages(row, root);
@@ -54,12 +54,12 @@ function closeRow() {
   document.body.classList.remove('open');
   $('back').hidden = true;
   drawList();
-  select(Math.max(0, list.selected), { focus: true });
+  if (list.selected >= 0) select(list.selected, { focus: true });
 }
 
 function fromHash() {
   if (!location.hash.startsWith('#row=')) {
-    if (!wide() && store.lines.length > 1) closeRow();
+    if (!wide() && document.body.classList.contains('open') && store.lines.length > 1) closeRow();
     return false;
   }
   let id;
@@ -103,6 +103,10 @@ function keys(event) {
 }
 
 function back() {
+  if (history.state === 'opened') {
+    history.back();
+    return;
+  }
   history.replaceState(null, '', location.pathname + location.search);
   closeRow();
 }
@@ -164,7 +168,6 @@ async function begin() {
   });
   document.addEventListener('keydown', keys);
   addEventListener('hashchange', fromHash);
-  addEventListener('popstate', fromHash);
   addEventListener('resize', () => { $('back').hidden = wide() || store.lines.length < 2 || !document.body.classList.contains('open'); });
   if (!store.lines.length) $('detail').replaceChildren(h('p', { class: 'say' }, 'There are no rows.'));
   else if (!fromHash() && (wide() || store.lines.length === 1)) select(0, { open: true });

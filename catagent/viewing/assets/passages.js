@@ -86,6 +86,8 @@ const passages = (() => {
       }
     });
     const nowhere = mine.length ? cover.filter((here) => !here.size).length / mine.length : null;
-    return { pieces: pieces.filter((piece) => piece.at.size), shares, nowhere };
+    for (const piece of pieces) piece.start += text.slice(piece.start, piece.end).match(/^[\s.,;:!?)\]}]*/)[0].length;
+    const said = pieces.filter((piece) => piece.at.size && /[\p{L}\p{N}]/u.test(text.slice(piece.start, piece.end)));
+    return { pieces: said, shares, nowhere };
   };
 })();

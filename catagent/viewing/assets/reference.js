@@ -81,21 +81,21 @@ function markPassages(row, root) {
   keptTable(row, root, shares, nowhere);
 }
 
-const inRollouts = (where, row) => `in ${where.length === 1 ? 'rollout' : 'rollouts'} ${where.map((i) => `${i + 1} (${clusterName(row.rollouts[i].letter)})`).join(', ')}`;
+const inRollouts = (where, row) => `in ${where.length === 1 ? 'rollout' : 'rollouts'} ${where.map((i) => (known(row) ? `${i + 1} (${clusterName(row.rollouts[i].letter)})` : i + 1)).join(', ')}`;
 
 function keptTable(row, root, shares, nowhere) {
-  const known = shares.map((share, i) => [share, i]).filter(([share]) => share !== null);
-  if (!known.length) return;
+  const shown = shares.map((share, i) => [share, i]).filter(([share]) => share !== null);
+  if (!shown.length) return;
   const bar = (share) => h('meter', { min: 0, max: 1, value: share.toFixed(3) }, percent(share));
   const used = new Set(row.reference.of);
   root.querySelector('.kept').append(
     h('p', { class: 'dim' }, 'Shaded: runs of five words or more that stand in a rollout too, the darker the more of them. ',
       'Point at one, or tab to it, to see in which; click or Enter goes there. ',
       nowhere !== null && `${percent(nowhere)} of the words are in no such run.`),
-    h('details', { open: known.length <= 16 }, h('summary', null, 'Share of the reference that stands in each rollout'),
-      h('ul', { class: 'bars' }, known.map(([share, i]) => h('li', null,
+    h('details', { open: shown.length <= 16 }, h('summary', null, 'Share of the reference that stands in each rollout'),
+      h('ul', { class: 'bars' }, shown.map(([share, i]) => h('li', null,
         h('a', { href: `#rollout-${i + 1}`, onclick: (event) => { event.preventDefault(); goRollout(i + 1); } }, `Rollout ${i + 1}`),
-        badge(row.rollouts[i].letter), bar(share), h('span', null, percent(share)),
+        known(row) && badge(row.rollouts[i].letter), bar(share), h('span', null, percent(share)),
         used.size > 0 && !used.has(i) && h('span', { class: 'dim' }, 'not given to it'))))));
 }
 
@@ -133,8 +133,8 @@ function showPiece(row, root, piece, mark) {
   hidePiece(root);
   mark.classList.add('on');
   for (const i of piece.at.keys()) {
-    const shown = root.querySelector(`#rollout-${i + 1}`);
-    if (shown) shown.classList.add('source');
+    const source = root.querySelector(`#rollout-${i + 1}`);
+    if (source) source.classList.add('source');
   }
   if (canHighlight) CSS.highlights.set('kept', new Highlight(...pieceRanges(root, piece)));
   say(inRollouts([...piece.at.keys()], row));

@@ -2,10 +2,13 @@
 const FIRST = 24;
 const LEVELS = [0.9, 0.5, 0.2, 0.05, 0];
 
+// Whether there are answers to group at all: open-ended tasks have none.
+const known = (row) => row.rollouts.some((rollout) => rollout.letter !== '-');
+
 function rolloutsSection(row) {
   const shaded = row.rollouts.some((rollout) => rollout.lengths);
   const cards = h('div', { class: 'cards', id: 'cards' });
-  const show = (from, to) => row.rollouts.slice(from, to).forEach((rollout, i) => cards.append(card(rollout, from + i)));
+  const show = (from, to) => row.rollouts.slice(from, to).forEach((rollout, i) => cards.append(card(rollout, from + i, known(row))));
   show(0, FIRST);
   const lost = row.rollouts.filter((rollout) => !rollout.ok).length;
   const counts = new Map();
@@ -13,7 +16,7 @@ function rolloutsSection(row) {
   const legend = h('p', { class: 'legend' }, [...counts].sort().map(([letter, n]) =>
     h('span', null, badge(letter), ` ${clusterName(letter)}: ${n}`)));
   const head = [
-    legend,
+    known(row) && legend,
     shaded && h('label', { class: 'toggle' }, h('input', {
       type: 'checkbox', onchange: (event) => cards.classList.toggle('shaded', event.target.checked),
     }), h('span', null, 'shade what the model found unlikely')),
@@ -26,7 +29,7 @@ function rolloutsSection(row) {
   return section('rollouts', title, ...head, cards, button);
 }
 
-function card(rollout, place) {
+function card(rollout, place, lettered) {
   const name = `Rollout ${place + 1}`;
   const reward = rollout.reward;
   const facts = [
@@ -36,8 +39,8 @@ function card(rollout, place) {
     rollout.sampled && ['tokens', whole(rollout.sampled)],
     rollout.model && ['model', rollout.model],
   ].filter(Boolean);
-  return h('article', { class: 'card', id: `rollout-${place + 1}`, tabindex: '-1', 'aria-label': `${name}, ${clusterName(rollout.letter)}` },
-    h('header', null, h('h3', null, name), badge(rollout.letter),
+  return h('article', { class: 'card', id: `rollout-${place + 1}`, tabindex: '-1', 'aria-label': lettered ? `${name}, ${clusterName(rollout.letter)}` : name },
+    h('header', null, h('h3', null, name), lettered && badge(rollout.letter),
       rollout.answer !== null && h('span', { class: 'answer', dir: 'auto', title: `found by: ${rollout.source}` }, rollout.answer)),
     facts.length > 0 && h('dl', { class: 'facts' }, facts.map(([term, value]) => h('div', null, h('dt', null, term), h('dd', null, value)))),
     rollout.error && h('p', { class: 'error' }, rollout.error),

@@ -21,7 +21,7 @@ function rubricSection(row) {
     ...row.rollouts.map((rollout, i) => cell(criterion, n, rollout, i)),
   ]);
   rows.push(['reward', '', ...row.rollouts.map((rollout) => h('strong', null, number(rollout.reward && rollout.reward.value)))]);
-  const heads = row.rollouts.map((rollout, i) => h('span', { class: 'nobreak' }, `${i + 1} `, badge(rollout.letter)));
+  const heads = row.rollouts.map((rollout, i) => h('span', { class: 'nobreak' }, `${i + 1} `, known(row) && badge(rollout.letter)));
   const matrix = table(['criterion', 'weight', ...heads], rows, { caption: 'Rubric by rollout' });
   matrix.classList.add('matrix');
   roving(matrix, 'button.mark', row.rollouts.length);
@@ -56,14 +56,16 @@ function rewardsSection(row) {
   const high = Math.max(1, ...values);
   const low = Math.min(0, ...values);
   const rows = rewarded.map(([rollout, i]) => [
-    h('span', { class: 'nobreak' }, `Rollout ${i + 1} `, badge(rollout.letter)),
+    h('span', { class: 'nobreak' }, `Rollout ${i + 1} `, known(row) && badge(rollout.letter)),
     h('span', { class: 'nobreak' }, rollout.reward.value === null ? h('span', { class: 'dim' }, 'unknown')
       : [h('meter', { min: low, max: high, value: rollout.reward.value }), ` ${number(rollout.reward.value, 3)}`]),
     ...parts.map((name) => number((rollout.reward.breakdown || {})[name], 3)),
     rollout.reward.reason || '',
   ]);
+  const reasons = rewarded.some(([rollout]) => rollout.reward.reason);
+  if (!reasons) rows.forEach((cells) => cells.pop());
   return section('rewards', 'Rewards',
     h('p', { class: 'dim' }, `${rewarded[0][0].reward.name} · mean of those known ${number(mean, 3)}`
       + (values.length < row.rollouts.length ? ` · ${row.rollouts.length - values.length} not known` : '')),
-    table(['rollout', 'reward', ...parts, 'reason'], rows, { caption: 'Rewards' }));
+    table(['rollout', 'reward', ...parts, ...(reasons ? ['reason'] : [])], rows, { caption: 'Rewards' }));
 }
