@@ -43,8 +43,9 @@ def auto(
 ) -> Estimator:
     """The vote where rollouts agree or state no answer, else synthesis_vote.
 
-    Costs no call to `samples` calls. The vote decides where at least `agree` of the rollouts share an answer or fewer than `state` of them
-    state one; an open task has a `synthesis`. `reference.method` says which it was.
+    Costs no call to `samples` calls. The vote decides where at least `agree` of the rollouts share an
+    answer or fewer than `state` of them state one; an open task has a `synthesis`. `reference.method` says
+    which it was.
     """
     seeing = f",{view}" if view else ""
     several = make_estimator(f"synthesis_vote:samples={samples}{seeing}", context)

@@ -30,7 +30,8 @@ def genselect(
 ) -> Estimator:
     """The winner of reasoned comparisons of up to `subset` rollouts at a time.
 
-    `votes` repeats them in other orders. Costs one call for each comparison: 1 for up to `subset` rollouts, 3 for 16 rollouts at 8 a time.
+    `votes` repeats them in other orders. Costs one call for each comparison: 1 for up to `subset` rollouts,
+    3 for 16 rollouts at 8 a time.
     """
     question = question_of(context.task)
     select = Selector(context.anchor, context.prompts, "selection_compare", question=question)

@@ -35,8 +35,9 @@ def synthesis(
 ) -> Estimator:
     """A new text in which the anchor reconciles the rollouts.
 
-    Costs one call, more when they do not fit at once. `view` says whether the anchor sees the question (by default as `question_aware` says); `of` keeps it to
-    the first so many surviving rollouts, so that `of=1` is the paper's synthesis of one rollout.
+    Costs one call, more when they do not fit at once. `view` says whether the anchor sees the question (by
+    default as `question_aware` says); `of` keeps it to the first so many surviving rollouts, so that `of=1`
+    is the paper's synthesis of one rollout.
     """
     question = seen_question(context, view)
     synthesize = Synthesizer(context.anchor, context.prompts, question=question, emit=context.emit)
