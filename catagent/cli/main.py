@@ -16,6 +16,7 @@ from catagent.cli.commands.estimators import estimators
 from catagent.cli.commands.judge_eval import judge_eval
 from catagent.cli.commands.mcp import mcp
 from catagent.cli.commands.models import models
+from catagent.cli.commands.serve import serve
 from catagent.cli.commands.solve import solve
 from catagent.cli.commands.view import view
 
@@ -30,6 +31,7 @@ app = typer.Typer(
     help="Compute as Teacher: parallel rollouts, reconciled to one reference, turned into rewards.",
 )
 app.command()(solve)
+app.command()(serve)
 app.command()(view)
 app.command()(batch)
 app.command()(estimators)

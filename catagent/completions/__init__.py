@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from catagent.completions.casting import Cast, cast_of, model_names
 from catagent.completions.chat import complete, stream
+from catagent.completions.chunks import Chunks
 from catagent.completions.listening import ContentDelta, Final, Progress, StreamItem
 from catagent.completions.problems import ApiError, api_error
 from catagent.completions.reply import Body, Head
@@ -24,6 +25,7 @@ __all__ = [
     "Cast",
     "CatOptions",
     "ChatRequest",
+    "Chunks",
     "ContentDelta",
     "Final",
     "Head",

@@ -36,13 +36,13 @@ class _Plan:
     schema: Schema | None
 
     @classmethod
-    def of(cls, body: ChatRequest | Mapping[str, Any], cat: CaT) -> _Plan:
+    def of(cls, body: ChatRequest | Mapping[str, Any], cat: CaT, head: Head | None) -> _Plan:
         request = request_of(body)
         cast = cast_of(request.model, cat, request.options)
         params = {**cast.params, **request.params}
         plan = cls(
             request,
-            Head(request.model),
+            head or Head(request.model),
             cast.cat,
             cast.rewards,
             params,
@@ -83,14 +83,16 @@ class _Plan:
         return completion(self.head, solution, self.request.n or 1, texts=texts)
 
 
-async def complete(body: ChatRequest | Mapping[str, Any], cat: CaT) -> Body:
+async def complete(body: ChatRequest | Mapping[str, Any], cat: CaT, *, head: Head | None = None) -> Body:
     """The `chat.completion` for an OpenAI chat request, with the reference as its first choice.
+
+    `head` gives the reply its id.
 
     Raises `ApiError`, whatever went wrong.
     """
     try:
         await cat.begin()
-        plan = _Plan.of(body, cat)
+        plan = _Plan.of(body, cat, head)
         if plan.passes:
             return await passed(plan.request, plan.cat, plan.head, plan.params)
         return plan.completion(await plan.solve())
@@ -99,7 +101,7 @@ async def complete(body: ChatRequest | Mapping[str, Any], cat: CaT) -> Body:
 
 
 async def stream(
-    body: ChatRequest | Mapping[str, Any], cat: CaT, *, every: float = 10.0
+    body: ChatRequest | Mapping[str, Any], cat: CaT, *, head: Head | None = None, every: float = 10.0
 ) -> AsyncGenerator[StreamItem, None]:
     """The same as `complete`, as it happens; the last item is `Final`.
 
@@ -109,7 +111,7 @@ async def stream(
     """
     try:
         await cat.begin()
-        plan = _Plan.of(body, cat)
+        plan = _Plan.of(body, cat, head)
         async with aclosing(_passing(plan, every) if plan.passes else _solving(plan, every)) as items:
             async for item in items:
                 yield item

@@ -27,7 +27,7 @@ class CatOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    n: int | None = Field(default=None, ge=1, le=1024, description="Rollouts.")
+    n: int | None = Field(default=None, ge=1, le=1024, strict=True, description="Rollouts.")
     estimator: str | None = Field(
         default=None,
         min_length=1,
@@ -35,8 +35,10 @@ class CatOptions(BaseModel):
         description="How the reference is made: synthesis, majority, …",
     )
     kind: Kind | None = Field(default=None, description="Whether there is one final answer.")
-    rewards: bool | None = Field(default=None, description="Rewards also where they cost calls.")
-    question_aware: bool | None = Field(default=None, description="Whether the anchor sees the question.")
+    rewards: bool | None = Field(default=None, strict=True, description="Rewards even at a cost.")
+    question_aware: bool | None = Field(
+        default=None, strict=True, description="Whether the anchor sees the question."
+    )
     tools: Literal["pass", "vote"] = Field(
         default="pass", description="A request with tools passes through, or the rollouts vote on the calls."
     )
@@ -44,7 +46,7 @@ class CatOptions(BaseModel):
         default="live",
         description="Stream the synthesis as it is written, or the reference once it is settled.",
     )
-    rollouts: bool = Field(default=False, description="Return the rollouts' texts as well.")
+    rollouts: bool = Field(default=False, strict=True, description="Return the rollouts' texts as well.")
 
 
 class StreamOptions(BaseModel):
@@ -52,7 +54,7 @@ class StreamOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    include_usage: bool | None = None
+    include_usage: bool | None = Field(default=None, strict=True)
 
 
 class ChatRequest(BaseModel):
@@ -67,8 +69,10 @@ class ChatRequest(BaseModel):
         description="`cat`, a profile, or `cat/provider/model`.",
     )
     messages: list[ChatMessage] = Field(min_length=1)
-    n: int | None = Field(default=None, ge=1, le=128, description="Choices: the reference, then rollouts.")
-    stream: bool | None = None
+    n: int | None = Field(
+        default=None, ge=1, le=128, strict=True, description="Choices: the reference, then rollouts."
+    )
+    stream: bool | None = Field(default=None, strict=True)
     stream_options: StreamOptions | None = None
     tools: list[dict[str, Any]] | None = None
     functions: list[dict[str, Any]] | None = None

@@ -1,0 +1,153 @@
+"""What every request passes before and after its endpoint: host, key, counters, one line in the log.
+
+The log has method, route, status and time. It has no key, no prompt and no path that a client made up.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import traceback
+from typing import Any
+
+import orjson
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from catagent.completions import ApiError, api_error
+from catagent.errors import CatError
+from catagent.server.metrics import Metrics
+from catagent.server.options import ServerOptions
+from catagent.server.reading import ClientGone
+
+__all__ = ["Guard", "refusal_headers"]
+
+log = logging.getLogger("catagent.server")
+
+_ROUTES = frozenset(
+    (
+        "/v1/chat/completions",
+        "/v1/responses",
+        "/v1/score",
+        "/v1/models",
+        "/healthz",
+        "/metrics",
+        "/openapi.json",
+    )
+)
+_OPEN = frozenset(("/healthz", "/openapi.json"))
+_HERE = frozenset(("localhost", "127.0.0.1", "::1"))
+
+
+def refusal_headers(error: ApiError) -> list[tuple[bytes, bytes]]:
+    """The headers of a refusal: what OpenAI's clients look at before they try again."""
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"x-should-retry", b"true" if error.again else b"false"),
+    ]
+    if error.retry_after is not None:
+        headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after))).encode()))
+    if error.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    return headers
+
+
+class Guard:
+    """Wraps the application. Its exceptions become refusals here."""
+
+    def __init__(self, app: ASGIApp, options: ServerOptions, metrics: Metrics) -> None:
+        self._app = app
+        self._options = options
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, as ASGI has it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.monotonic()
+        route = _route(scope["path"])
+        seen = _Seen(send)
+        try:
+            self._admit(scope)
+            await self._app(scope, receive, seen)
+        except ClientGone:
+            self._metrics.gone.inc()
+            seen.status = seen.status or 499
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a status
+            if not isinstance(error, ApiError | CatError):
+                _log_crash(error)
+            if seen.status is None:
+                await _refuse(seen, api_error(error))
+        finally:
+            seconds = time.monotonic() - began
+            self._metrics.requests.labels(route, str(seen.status or 499)).inc()
+            self._metrics.seconds.labels(route).observe(seconds)
+            log.info("%s %s %s %.0f ms", _method(scope), route, seen.status or 499, seconds * 1000)
+
+    def _admit(self, scope: Scope) -> None:
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        if self._options.local_only and not _is_local(headers):
+            raise ApiError(403, "this server answers requests to this machine only", code="wrong_host")
+        if not self._options.keys or scope["path"] in _OPEN:
+            return
+        if self._options.open_metrics and scope["path"] == "/metrics":
+            return
+        key = self._options.keys.whose(headers)
+        if key is None:
+            raise ApiError(
+                401, "this key is not known here", type="authentication_error", code="invalid_api_key"
+            )
+        scope.setdefault("state", {})["key"] = key
+
+
+class _Seen:
+    """Sends, and remembers the status."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status: int | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message.setdefault("headers", [])
+            message["headers"] = [*message["headers"], (b"x-content-type-options", b"nosniff")]
+        await self._send(message)
+
+
+async def _refuse(send: Send, error: ApiError) -> None:
+    body = orjson.dumps(error.body)
+    headers = [*refusal_headers(error), (b"content-length", str(len(body)).encode())]
+    try:
+        await send({"type": "http.response.start", "status": error.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+    except OSError:
+        pass  # it has gone
+
+
+def _route(path: str) -> str:
+    if path in _ROUTES:
+        return path
+    return "/v1/models" if path.startswith("/v1/models/") else "other"
+
+
+def _method(scope: Scope) -> str:
+    method: str = scope["method"]
+    return method if method in ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH") else "other"
+
+
+def _is_local(headers: list[tuple[bytes, bytes]]) -> bool:
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) != 1:
+        return False
+    host = hosts[0].decode("latin-1")
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return name.lower() in _HERE
+
+
+def _log_crash(error: BaseException) -> None:
+    """Where it happened and what kind it is. Its message may hold a prompt."""
+    frames: list[Any] = traceback.extract_tb(error.__traceback__)[-8:]
+    where = " < ".join(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in reversed(frames))
+    log.error("%s in %s", type(error).__name__, where)
