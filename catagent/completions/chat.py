@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from catagent.cat import CaT
 from catagent.completions import structured, voting
@@ -123,8 +123,8 @@ async def _solving(plan: _Plan, every: float) -> AsyncGenerator[StreamItem, None
     listener = Listener(plan.cat.n, live=plan.live)
     work = asyncio.ensure_future(plan.solve(listener))
     try:
-        while await _going_on(work, listener.changed, every):
-            for item in listener.news() or [listener.progress]:
+        while (pulse := await _pulse(work, listener.changed, every)) != "done":
+            for item in listener.news() if pulse == "news" else [listener.progress]:
                 yield item
         solution = await work
     finally:
@@ -147,9 +147,10 @@ async def _passing(plan: _Plan, every: float) -> AsyncGenerator[StreamItem, None
     hear = Passage()
     work = asyncio.ensure_future(passed(plan.request, plan.cat, plan.head, plan.params, hear))
     try:
-        while await _going_on(work, hear.changed, every):
-            news: Sequence[StreamItem] = hear.news()
-            for item in news or [Progress("rollouts", n=plan.request.n or 1)]:
+        while (pulse := await _pulse(work, hear.changed, every)) != "done":
+            if pulse == "quiet":
+                yield Progress("rollouts", n=plan.request.n or 1)
+            for item in hear.news():
                 yield item
         body = await work
     finally:
@@ -159,15 +160,23 @@ async def _passing(plan: _Plan, every: float) -> AsyncGenerator[StreamItem, None
     yield Final(body)
 
 
-async def _going_on(work: asyncio.Future[Any], changed: asyncio.Event, every: float) -> bool:
-    """Wait for news, or until it is time for a sign of life; whether the work still goes on."""
+async def _pulse(
+    work: asyncio.Future[Any], changed: asyncio.Event, every: float
+) -> Literal["news", "quiet", "done"]:
+    """Wait for news, for the end of the work, or until it is time for a sign of life."""
+
+    def wake(_: object) -> None:
+        changed.set()
+
     if not work.done():
-        work.add_done_callback(_set := lambda _: changed.set())
+        work.add_done_callback(wake)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(every):
                 await changed.wait()
-        work.remove_done_callback(_set)
-    return not work.done()
+        work.remove_done_callback(wake)
+    if work.done():
+        return "done"
+    return "news" if changed.is_set() else "quiet"
 
 
 async def _ended(work: asyncio.Future[Any]) -> None:

@@ -34,7 +34,7 @@ class ServerOptions:
     most_rollouts: int = 64
     most_completions: int = 1024
     """Completions in one request for rewards."""
-    heartbeat: float = 10.0
+    heartbeat: float = 5.0
     """A stream says something at least this often."""
     send_seconds: float = 60.0
     """How long a client may leave a piece of a stream unread."""
