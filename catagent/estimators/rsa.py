@@ -61,8 +61,8 @@ def rsa(
     """The vote of a population aggregated in random subsets, round after round.
 
     Costs population × rounds calls. The rollouts are the first population, however many there are. Of the
-    last one `final` takes the vote, with the rollouts as tie-break, or one member at random, as the paper's
-    own figures do. An aggregation that fails leaves one of its subset in its place.
+    last one `final` takes the vote, with the rollouts as tie-break, or one member at random. An aggregation
+    that fails leaves one of its subset in its place.
     """
     question = seen_question(context, view)
     synthesize = Synthesizer(context.anchor, context.prompts, question=question)
