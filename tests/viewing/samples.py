@@ -38,6 +38,9 @@ HOSTILE = (
     "</script><script>alert(1)</script><img src=x onerror=alert(2)> <!-- \u2028\u2029 \u202eevil\u202c "
     "\x00\x1b[31m ]]> {{7*7}} ' \" javascript:alert(3) <svg/onload=alert(4)> \U000e0041 \ud800"
 )
+_SYLLABLES = "ba de fi go lu ma ne pi ro su ta vel ker lin mor pas".split()
+WORDS = tuple(a + b + c for a in _SYLLABLES for b in _SYLLABLES for c in ("", *_SYLLABLES[:14]))
+WEIGHTS = tuple(1 / (rank + 3) for rank in range(len(WORDS)))
 
 
 def verifiable(seed: int, *, n: int = 8, words: int = 120, tokens: bool = False) -> Solution:
@@ -66,7 +69,7 @@ def verifiable(seed: int, *, n: int = 8, words: int = 120, tokens: bool = False)
         )
     group = RolloutGroup(task_id=task.id, kind="verifiable", rollouts=tuple(rollouts))
     alive = group.survivors
-    kept = [line for r in alive[:3] for line in (r.text or "").split("\n")[:2]]
+    kept = [line for r in alive[:3] for line in (r.text or "").split("\n")[:3]]
     mine = right if rng.random() < 0.8 else right + 1
     votes = [r.answer.text for r in alive if r.answer]
     top = max(set(votes), key=votes.count) if votes else None
@@ -168,9 +171,14 @@ def rows(count: int, *, n: int = 8, words: int = 120, tokens: bool = False) -> I
 
 
 def _prose(rng: random.Random, words: int) -> str:
+    """Sentences of the field between sentences of words that nobody knows, about as varied as prose is."""
     lines, count = [], 0
     while count < words:
-        lines.append(rng.choice(STEPS).format(n=rng.randint(2, 99)))
+        if len(lines) % 3 == 2:
+            lines.append(rng.choice(STEPS).format(n=rng.randint(2, 99)))
+        else:
+            some = rng.choices(WORDS, WEIGHTS, k=rng.randint(6, 16))
+            lines.append(f"{' '.join(some).capitalize()} {rng.randint(0, 999)}.")
         count += len(lines[-1].split())
     return "\n".join(lines)
 

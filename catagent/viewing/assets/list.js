@@ -1,7 +1,7 @@
 // The list of rows: only those in view are elements, whatever their number.
 const HEIGHT = 76;
 const HIGHEST = 15000000;
-const list = { selected: -1, open: () => {} };
+const list = { selected: -1, open: () => {}, drawn: new Map(), of: null };
 
 // Browsers limit how high an element may be: beyond that a pixel of scrolling stands for more than one.
 const listHeight = () => filters.shown.length * HEIGHT;
@@ -19,20 +19,41 @@ function drawList() {
   const box = $('list');
   const space = $('space');
   const total = filters.shown.length;
-  space.style.height = `${Math.min(listHeight(), HIGHEST)}px`;
   const top = firstInView();
+  const shift = box.scrollTop - top;
   const first = Math.max(0, Math.floor(top / HEIGHT) - 4);
   const last = Math.min(total, Math.ceil((top + box.clientHeight) / HEIGHT) + 4);
-  const items = [];
-  for (let place = first; place < last; place += 1) items.push(item(place, total, place * HEIGHT - top + box.scrollTop));
-  space.replaceChildren(...items);
+  if (list.of !== filters.shown) {
+    space.style.height = `${Math.min(listHeight(), HIGHEST)}px`;
+    list.of = filters.shown;
+    list.drawn.clear();
+    space.replaceChildren();
+  }
+  for (const [place, element] of list.drawn) {
+    if (place < first || place >= last) {
+      element.remove();
+      list.drawn.delete(place);
+    }
+  }
+  for (let place = first; place < last; place += 1) {
+    let element = list.drawn.get(place);
+    if (!element) {
+      element = item(place, total);
+      list.drawn.set(place, element);
+      space.append(element);
+    }
+    // Reading the layout in this loop would make the browser lay out once a row.
+    if (shift || !element.style.transform) element.style.transform = `translateY(${place * HEIGHT + shift}px)`;
+    const selected = String(place === list.selected);
+    if (element.getAttribute('aria-selected') !== selected) element.setAttribute('aria-selected', selected);
+  }
   const active = list.selected >= first && list.selected < last ? `row-${list.selected}` : null;
   if (active) box.setAttribute('aria-activedescendant', active);
   else box.removeAttribute('aria-activedescendant');
-  if (!total) space.append(h('p', { class: 'say' }, 'No row is like that.'));
+  if (!total && !space.firstChild) space.append(h('p', { class: 'say' }, 'No row is like that.'));
 }
 
-function item(place, total, top) {
+function item(place, total) {
   const line = store.lines[filters.shown[place]];
   const lettered = /[^-]/.test(line.letters);
   const marks = lettered ? [...line.letters.slice(0, 16)].map((letter) => badge(letter)) : [];
@@ -44,8 +65,8 @@ function item(place, total, top) {
     line.mean !== null && chip('', `reward ${number(line.mean)}`, 'mean reward'),
     Object.entries(line.correct).slice(0, 4).map(([name, right]) => rightness(name, right)),
   ];
-  const element = h('div', {
-    role: 'option', id: `row-${place}`, class: 'item', 'aria-selected': String(place === list.selected),
+  return h('div', {
+    role: 'option', id: `row-${place}`, class: 'item',
     'aria-setsize': total, 'aria-posinset': place + 1, 'data-place': place,
   },
   h('div', { class: 'first' }, h('span', { class: 'id' }, line.id), h('span', { class: 'title', dir: 'auto' }, line.title)),
@@ -54,8 +75,6 @@ function item(place, total, top) {
       : h('span', { class: 'dim' }, plural(line.letters.length, 'rollout')),
     line.answer !== null && h('span', { class: 'answer', dir: 'auto' }, `→ ${line.answer}`)),
   h('div', { class: 'third' }, about));
-  element.style.transform = `translateY(${top}px)`;
-  return element;
 }
 
 function rightness(name, right) {
