@@ -88,6 +88,7 @@ def callbacks_for(trainer: Any) -> list[Any]:
 
         def __init__(self) -> None:
             self.asked = False
+            self.reason: str | None = None
             self._before: Any = None
 
         def on_train_begin(self, *_: Any, **__: Any) -> None:
@@ -103,7 +104,7 @@ def callbacks_for(trainer: Any) -> list[Any]:
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if trainer.cat_any(self.asked):
-                self.asked = True
+                self.asked, self.reason = True, "it was interrupted"
                 control.should_training_stop = control.should_save = True
 
         def on_train_end(self, *_: Any, **__: Any) -> None:

@@ -152,7 +152,7 @@ class Generator:
             more: dict[str, Any] = {}
             if sampling.stop:
                 more = {"stop_strings": list(sampling.stop), "tokenizer": tokenizer}
-            if self._agree is not None:
+            if self._agree is not None and torch.distributed.is_initialized():
                 more["synced_gpus"] = True
             devices = [device] if device.type == "cuda" else []
             with torch.random.fork_rng(devices=devices), torch.no_grad():

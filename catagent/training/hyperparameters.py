@@ -18,8 +18,30 @@ from catagent.training.config import CaTConfig
 
 __all__ = ["grpo_config"]
 
+_GIVEN: Mapping[str, Any] = {
+    "remove_unused_columns": False,
+    "disable_dropout": False,
+    "auto_find_batch_size": False,
+    "min_p": None,
+    "repetition_penalty": 1.0,
+    "generation_kwargs": None,
+    "shuffle_dataset": True,
+    "delta": None,
+    "reward_weights": None,
+    "importance_sampling_level": "token",
+    "multi_objective_aggregation": "sum_then_normalize",
+    "sync_ref_model": False,
+    "top_entropy_quantile": 1.0,
+    "use_bias_correction_kl": False,
+    "logging_strategy": "steps",
+    "logging_first_step": True,
+    "save_strategy": "steps",
+    "num_completions_to_print": 0,
+}
+"""What no option of a run sets: passed by name too, and `trl` in the settings may say otherwise."""
 
-def grpo_config(config: CaTConfig, output: Path, *, evaluate: bool, extra_rewards: int = 0) -> Any:
+
+def grpo_config(config: CaTConfig, output: Path, *, evaluate: bool) -> Any:
     """The `GRPOConfig` of a run whose checkpoints go to `output`.
 
     Raises `ConfigError` when TRL does not know a field, or has another value than it was given.
@@ -51,9 +73,6 @@ def grpo_config(config: CaTConfig, output: Path, *, evaluate: bool, extra_reward
         "adam_epsilon": config.adam_epsilon,
         "gradient_checkpointing": config.gradient_checkpointing,
         "ddp_timeout": config.ddp_timeout,
-        "remove_unused_columns": False,
-        "disable_dropout": False,
-        "auto_find_batch_size": False,
         # Rollouts.
         "num_generations": config.num_generations,
         "num_generations_eval": generations_eval,
@@ -61,43 +80,28 @@ def grpo_config(config: CaTConfig, output: Path, *, evaluate: bool, extra_reward
         "temperature": config.temperature,
         "top_p": config.top_p,
         "top_k": config.top_k,
-        "min_p": None,
-        "repetition_penalty": 1.0,
-        "generation_kwargs": None,
         "chat_template_kwargs": config.chat_template_kwargs or None,
-        "shuffle_dataset": True,
         "use_vllm": config.use_vllm,
         # The objective.
         "beta": config.beta,
         "num_iterations": config.num_iterations,
         "epsilon": config.epsilon,
         "epsilon_high": config.epsilon_high,
-        "delta": None,
         "loss_type": config.loss_type,
         "scale_rewards": config.scale_rewards,
-        "reward_weights": None,
-        "importance_sampling_level": "token",
-        "multi_objective_aggregation": "sum_then_normalize",
         "mask_truncated_completions": config.mask_truncated_completions,
-        "sync_ref_model": False,
-        "top_entropy_quantile": 1.0,
-        "use_bias_correction_kl": False,
         # Watching.
-        "logging_strategy": "steps",
         "logging_steps": config.log_every,
-        "logging_first_step": True,
-        "save_strategy": "steps",
         "save_steps": config.save_every,
         "save_total_limit": config.keep_checkpoints,
         "eval_strategy": "steps" if evaluate and config.eval_every else "no",
         "eval_steps": config.eval_every,
         "log_completions": config.log_completions,
-        "num_completions_to_print": 0,
         "report_to": list(config.report_to) or "none",
     }
     if clash := sorted(set(asked) & set(config.trl)):
         raise ConfigError(f"trl.{clash[0]} is set by catagent: use the option of the run instead")
-    asked.update(config.trl)
+    asked = {**_GIVEN, **asked, **config.trl}
     built_class = trl().GRPOConfig
     known = {field.name for field in fields(built_class)}
     if strange := sorted(set(config.trl) - known):

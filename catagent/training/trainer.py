@@ -303,6 +303,11 @@ class CaTTrainer(_Base):
         self._save_checkpoint(self.model, trial=None)
         return str(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
 
+    @property
+    def cat_stopped(self) -> str | None:
+        """Why training was stopped before its last step, if it was."""
+        return next((c.reason for c in self.cat_callbacks if getattr(c, "reason", None)), None)
+
     def close(self) -> None:
         """Give back connections, the journal and the thread. A closed trainer makes no more rewards."""
         atexit.unregister(self.close)
