@@ -76,7 +76,7 @@ class _Plan:
             estimator = structured.NAME if estimator == "synthesis" else estimator
         task = Task.of(list(self.request.messages), kind=kind, params=self.params)
         solution = await cat.solve(task, estimator=estimator, rewards=self.rewards, emit=emit)
-        return solution if self.schema is None else structured.conforming(solution, self.schema)
+        return solution if self.schema is None else await structured.conforming(solution, self.schema)
 
     def completion(self, solution: Solution) -> Body:
         texts = self.request.options.rollouts

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import defaultdict
 
 from catagent.agents.fencing import cleaned, fenced
 from catagent.completions.problems import ApiError
-from catagent.completions.schema import Schema, schema_of
+from catagent.completions.schema import Reading, Schema, schema_of
 from catagent.errors import AccountError, ModelError, RequestError
 from catagent.estimators import Estimator, EstimatorContext, estimator
 from catagent.estimators.majority import most_confident
@@ -33,7 +34,7 @@ def json_synthesis(context: EstimatorContext) -> Estimator:
     question = question_of(context.task) if context.question_aware else None
 
     async def estimate(group: RolloutGroup) -> Reference:
-        readings = [(r, schema.read(r.text)) for r in group.survivors if r.text]
+        readings = await asyncio.to_thread(_read, group, schema)
         valid = [(r, reading.text) for r, reading in readings if reading.problem is None]
         sources = valid or [(r, cleaned(r.text or "")) for r, _ in readings]
         prompt = context.prompts["synthesis_json"].render(
@@ -49,10 +50,11 @@ def json_synthesis(context: EstimatorContext) -> Estimator:
         except AccountError:
             raise
         except ModelError as error:
-            return voted(group, schema, f"no synthesis: {error}")
-        reading = schema.read(cleaned(choice.text or ""))
+            return await asyncio.to_thread(_voted, group, schema, f"no synthesis: {error}")
+        reading = await asyncio.to_thread(schema.read, cleaned(choice.text or ""))
         if reading.problem is not None:
-            return voted(group, schema, f"the synthesis does not follow the schema: {reading.problem}")
+            reason = f"the synthesis does not follow the schema: {reading.problem}"
+            return await asyncio.to_thread(_voted, group, schema, reason)
         return Reference(
             parents=tuple(r.id for r, _ in sources), text=reading.text, method="synthesis", rounds=1
         )
@@ -72,7 +74,11 @@ def _shown(schema: Schema) -> str:
     return json.dumps(schema.schema, ensure_ascii=False) if schema.schema is not None else "any JSON object"
 
 
-def voted(group: RolloutGroup, schema: Schema, reason: str) -> Reference:
+def _read(group: RolloutGroup, schema: Schema) -> list[tuple[Rollout, Reading]]:
+    return [(rollout, schema.read(rollout.text)) for rollout in group.survivors if rollout.text]
+
+
+def _voted(group: RolloutGroup, schema: Schema, reason: str) -> Reference:
     """The JSON that most valid rollouts share, in the words of the most confident of them.
 
     Raises `ApiError` (502) when no rollout follows the schema.
@@ -104,8 +110,12 @@ def voted(group: RolloutGroup, schema: Schema, reason: str) -> Reference:
     )
 
 
-def conforming(solution: Solution, schema: Schema) -> Solution:
+async def conforming(solution: Solution, schema: Schema) -> Solution:
     """The solution with a reference that follows the schema, whatever estimator made it."""
+    return await asyncio.to_thread(_conforming, solution, schema)
+
+
+def _conforming(solution: Solution, schema: Schema) -> Solution:
     reference = solution.reference
     if reference is not None:
         reading = schema.read(reference.text)
@@ -118,7 +128,7 @@ def conforming(solution: Solution, schema: Schema) -> Solution:
         reason = "there is no reference"
     return solution.model_copy(
         update={
-            "reference": voted(solution.group, schema, reason),
+            "reference": _voted(solution.group, schema, reason),
             "notes": (*solution.notes, reason),
         }
     )
