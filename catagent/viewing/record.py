@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -131,8 +132,12 @@ def _message(message: dict[str, Any]) -> dict[str, str]:
         parts = [part if isinstance(part, dict) else {"text": part} for part in content]
         content = "\n".join(str(part.get("text", f"[{part.get('type')}]")) for part in parts)
     calls = message.get("tool_calls")
-    called = orjson.dumps(calls, default=str).decode() if calls else ""
+    called = _json(calls) if calls else ""
     return {"role": str(message.get("role", "")), "content": f"{content or ''}{called}"}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _rollout(
@@ -146,7 +151,7 @@ def _rollout(
         "letter": letter if rollout.ok else "!",
         "answer": rollout.answer.text if rollout.answer else None,
         "source": rollout.answer.source if rollout.answer else None,
-        "tools": orjson.dumps(rollout.tool_calls, default=str).decode() if rollout.tool_calls else None,
+        "tools": _json(rollout.tool_calls) if rollout.tool_calls else None,
         "finish": rollout.finish_reason,
         "model": rollout.model,
         "error": rollout.error,

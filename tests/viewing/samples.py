@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from itertools import accumulate
 
 from catagent.messages import (
     Answer,
@@ -38,9 +39,9 @@ HOSTILE = (
     "</script><script>alert(1)</script><img src=x onerror=alert(2)> <!-- \u2028\u2029 \u202eevil\u202c "
     "\x00\x1b[31m ]]> {{7*7}} ' \" javascript:alert(3) <svg/onload=alert(4)> \U000e0041 \ud800"
 )
-_SYLLABLES = "ba de fi go lu ma ne pi ro su ta vel ker lin mor pas".split()
-WORDS = tuple(a + b + c for a in _SYLLABLES for b in _SYLLABLES for c in ("", *_SYLLABLES[:14]))
-WEIGHTS = tuple(1 / (rank + 3) for rank in range(len(WORDS)))
+_SYLLABLES = tuple(a + b for a in "bdfglmnprst" for b in ("a", "el"))
+WORDS = tuple(a + b + c for a in _SYLLABLES for b in _SYLLABLES for c in ("", *_SYLLABLES[:8]))
+HEAPED = tuple(accumulate(1 / (rank + 3) for rank in range(len(WORDS))))
 
 
 def verifiable(seed: int, *, n: int = 8, words: int = 120, tokens: bool = False) -> Solution:
@@ -177,7 +178,7 @@ def _prose(rng: random.Random, words: int) -> str:
         if len(lines) % 3 == 2:
             lines.append(rng.choice(STEPS).format(n=rng.randint(2, 99)))
         else:
-            some = rng.choices(WORDS, WEIGHTS, k=rng.randint(6, 16))
+            some = rng.choices(WORDS, cum_weights=HEAPED, k=rng.randint(6, 16))
             lines.append(f"{' '.join(some).capitalize()} {rng.randint(0, 999)}.")
         count += len(lines[-1].split())
     return "\n".join(lines)
