@@ -13,6 +13,7 @@ import typer
 from catagent import __version__
 from catagent.cli.commands.batch import batch
 from catagent.cli.commands.estimators import estimators
+from catagent.cli.commands.eval import evaluation
 from catagent.cli.commands.judge_eval import judge_eval
 from catagent.cli.commands.mcp import mcp
 from catagent.cli.commands.models import models
@@ -38,6 +39,7 @@ app.command()(estimators)
 app.command("judge-eval")(judge_eval)
 app.command()(mcp)
 app.add_typer(models, name="models")
+app.add_typer(evaluation, name="eval")
 
 
 def _version(asked: bool) -> None:
