@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from catagent import __version__
 from catagent.errors import ConfigError
 from catagent.evaluation.benchmarks import Benchmark
 from catagent.evaluation.findings import comparisons, curve, departures, matched, placebo_shares
@@ -98,7 +98,7 @@ class Evaluation:
         scores = self.scores
         asks, bases = asking(scores), ["single", *(a for a in scores.arms if a == "majority")]
         return {
-            "catagent": __version__,
+            "catagent": metadata.version("catagent"),
             "benchmark": {
                 "name": self.benchmark.name,
                 "source": self.benchmark.source,
@@ -156,7 +156,7 @@ class Evaluation:
             ("synthesis", "question-aware" if a.get("question_aware") else "question-blind"),
             ("sampling", params or "the endpoint's own"),
             ("consumed", f"{u.calls:,} requests, {u.tokens:,} tokens, {usd}, grading included"),
-            ("catagent", __version__),
+            ("catagent", metadata.version("catagent")),
         ]
 
     @property
