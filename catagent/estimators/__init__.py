@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 from catagent.agents.prompts import Prompts
 from catagent.errors import ConfigError
 from catagent.estimators.costs import CostOf, EstimatorCost, Lengths
-from catagent.events import Emit
+from catagent.events import Emit, SynthesisStarted
 from catagent.messages import Reference, RolloutGroup, Task
 from catagent.models.model import Model
 from catagent.naming import keywords, options_of_factory, split_name
@@ -59,6 +59,11 @@ class EstimatorContext:
     emit: Emit | None = None
     donor: RolloutGroup | None = None
     models: Mapping[str, Model] = field(default_factory=dict)
+
+    def tell(self, groups: int, round: int = 1, rounds: int = 1) -> None:  # noqa: A002 - the event's word
+        """Say that the anchor begins a round of `groups` calls, for displays of progress."""
+        if self.emit:
+            self.emit(SynthesisStarted(round=round, rounds=rounds, groups=groups, model=self.anchor.name))
 
 
 Estimator: TypeAlias = Callable[[RolloutGroup], Awaitable[Reference]]

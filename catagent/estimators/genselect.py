@@ -10,11 +10,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from catagent.agents.selector import Selector
 from catagent.estimators import Estimator, EstimatorContext, estimator
 from catagent.estimators.costs import selections
 from catagent.estimators.selection import by_selector
-from catagent.estimators.synthesis import question_of
 
 __all__: list[str] = []
 
@@ -33,6 +31,4 @@ def genselect(
     `votes` repeats them in other orders. Costs one call for each comparison: 1 for up to `subset` rollouts,
     3 for 16 rollouts at 8 a time.
     """
-    question = question_of(context.task)
-    select = Selector(context.anchor, context.prompts, "selection_compare", question=question)
-    return by_selector("genselect", select, subset=subset, votes=votes)
+    return by_selector("genselect", "selection_compare", context, subset=subset, votes=votes)

@@ -67,12 +67,14 @@ def moa(
     aggregate = Synthesizer(context.anchor, context.prompts, question=question, emit=context.emit)
 
     async def estimate(group: RolloutGroup) -> Reference:
+        context.tell(len(proposers), 1, layers + 1)
         drawn = await gathered(
             Sampler(model, context.prompts, n=each, quorum=0)(context.task) for model in proposers
         )
         proposals = (*group.survivors, *(r for other in drawn for r in other.survivors))
         mixed = group.model_copy(update={"rollouts": proposals})
-        for _ in range(layers - 1):
+        for number in range(2, layers + 1):
+            context.tell(len(writers), number, layers + 1)
             written = await gathered(_written(write, mixed) for write in writers)
             if kept := tuple(r for r in written if r is not None):
                 mixed = group.model_copy(update={"rollouts": kept})

@@ -50,6 +50,7 @@ def mutual_predictability(context: EstimatorContext) -> Estimator:
             others = [t for i, t in enumerate(texts) if i != j]
             draw.shuffle(others)
             contexts.append("".join(f"{text}\n\n" for text in others))
+        context.tell(len(contexts))
         try:
             scores = await gathered(
                 mean_logprob(anchor, before, text) for before, text in zip(contexts, texts, strict=True)

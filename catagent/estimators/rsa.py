@@ -15,7 +15,7 @@ from pydantic import Field
 from catagent.agents.synthesizer import Synthesizer
 from catagent.errors import AccountError, EstimationError, ModelError
 from catagent.estimators import Estimator, EstimatorContext, estimator
-from catagent.estimators.candidates_vote import elected
+from catagent.estimators.election import elected
 from catagent.estimators.costs import EstimatorCost, Lengths, syntheses
 from catagent.estimators.majority import voted
 from catagent.estimators.selection import candidates
@@ -91,7 +91,8 @@ def rsa(
         seed = "\0".join(r.text or "" for r in members).encode("utf-8", "replace")
         draw = random.Random(hashlib.sha256(seed).digest())
         first = {r.id for r in members}
-        for _ in range(rounds):
+        for number in range(1, rounds + 1):
+            context.tell(population, number, rounds)
             subsets = [draw.sample(members, min(subset, len(members))) for _ in range(population)]
             members = await gathered(aggregated(s, group, i) for i, s in enumerate(subsets))
         if all(r.id in first for r in members):

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from catagent.agents.selector import Selector
 from catagent.errors import AccountError, EstimationError, ModelError
-from catagent.estimators import Estimator
+from catagent.estimators import Estimator, EstimatorContext
 from catagent.estimators.majority import voted
+from catagent.estimators.synthesis import question_of
 from catagent.gathering import gathered
 from catagent.messages import Reference, Rollout, RolloutGroup
 
@@ -28,14 +29,19 @@ def taken(rollout: Rollout, method: str) -> Reference:
     return Reference(parents=(rollout.id,), text=rollout.text or "", answer=rollout.answer, method=method)
 
 
-def by_selector(method: str, select: Selector, *, subset: int | None = None, votes: int = 1) -> Estimator:
-    """An estimator that asks `select`, in a knock-out of `subset` at a time, `votes` times.
+def by_selector(
+    method: str, prompt: str, context: EstimatorContext, *, subset: int | None = None, votes: int = 1
+) -> Estimator:
+    """An estimator that asks the anchor by `prompt`, in a knock-out of `subset` at a time, `votes` times.
 
     When the model names no rollout, the vote over final answers stands in and the reference says so.
     """
 
+    select = Selector(context.anchor, context.prompts, prompt, question=question_of(context.task))
+
     async def estimate(group: RolloutGroup) -> Reference:
         rollouts = candidates(group)
+        context.tell(votes)
         try:
             picks = await gathered(_knocked_out(select, rollouts, subset, v) for v in range(votes))
         except AccountError:

@@ -13,7 +13,7 @@ from pydantic import Field
 from catagent.agents.synthesizer import Synthesizer
 from catagent.errors import AccountError, EstimationError, ModelError
 from catagent.estimators import Estimator, EstimatorContext, estimator
-from catagent.estimators.candidates_vote import elected
+from catagent.estimators.election import elected
 from catagent.estimators.costs import EstimatorCost, Lengths, syntheses
 from catagent.estimators.majority import voted
 from catagent.estimators.synthesis import seen_question, states_an_answer
@@ -54,6 +54,7 @@ def synthesis_vote(
 
     async def estimate(group: RolloutGroup) -> Reference:
         count = samples if group.kind != "open" else 1
+        context.tell(count)
         tried = await gathered(one(group, variant) for variant in range(count))
         written = [t for t in tried if isinstance(t, Reference) and t.text]
         if not written:

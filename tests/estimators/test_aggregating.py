@@ -198,3 +198,15 @@ async def test_auto_does_not_ask_a_model_that_states_no_answers() -> None:
             solution = await cat.score("q", silent, estimator="auto", kind="verifiable")
     assert double.received == 0
     assert solution.answer == "6"
+
+
+async def test_rounds_of_the_anchor_are_told() -> None:
+    for name, rounds in (
+        ("rsa:population=2,rounds=3", [(1, 2), (2, 2), (3, 2)]),
+        ("synthesis_vote", [(1, 3)]),
+    ):
+        heard: list[Any] = []
+        with ProviderDouble(reply=writing("4")) as double:
+            async with cat_on(double) as cat:
+                await cat.score("q", SPLIT, estimator=name, kind="verifiable", emit=heard.append)
+        assert [(e.round, e.groups) for e in heard if e.type == "synthesis_started"] == rounds
