@@ -1,0 +1,274 @@
+"""The same work in catagent and in its peers: 500 prompts, 8 rollouts each, one answer a prompt by majority.
+
+    python -m benchmarks.peers
+
+Each peer runs in a virtual environment of its own, made on the first run under `--environments` (some GB,
+mostly optillm's), against the provider double in a process of its own. Programs are in
+`benchmarks/contestants/`. Every round runs every contestant once, so that other work on the machine meets
+all of them; the table has medians, and of the first round the start (one prompt) and the storm. Compare rows;
+absolutes do not hold elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import platformdirs
+
+HERE = Path(__file__).parent
+IN_FLIGHT = 64
+PACKAGES = {
+    "openai": ["openai==3.54.0"],
+    "its_hub": ["its_hub[lm]==1.2.0"],
+    "curator": ["bespokelabs-curator==0.1.31"],
+    "inspect": ["inspect_ai==0.3.285", "openai==3.54.0"],
+    "optillm": ["optillm==0.4.0"],
+}
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """`program` with `how` in the environment of `peer`; without a peer `catagent batch` with flags."""
+
+    name: str
+    one_request: bool
+    how: tuple[str, ...]
+    peer: str | None = None
+    program: str = ""
+
+
+CONTESTANTS = [
+    Contestant("catagent batch", True, ("--estimator", "majority")),
+    Contestant("loop over openai", True, ("n",), "openai", "loop"),
+    Contestant("Curator", True, ("n",), "curator", "curator"),
+    Contestant("optillm", True, ("n",), "optillm", "optillm"),
+    Contestant("catagent batch", False, ("--estimator", "majority")),
+    Contestant("loop over openai", False, ("one",), "openai", "loop"),
+    Contestant("its_hub", False, ("one",), "its_hub", "its_hub"),
+    Contestant("inspect_ai", False, ("one",), "inspect", "inspect"),
+    Contestant("Curator", False, ("one",), "curator", "curator"),
+    Contestant("catagent batch, synthesis", True, ()),
+]
+
+
+@dataclass
+class Run:
+    """What one run took, and what came of it."""
+
+    seconds: float
+    cpu: float
+    memory: float
+    answered: int
+    requests: int
+    refused: int
+    failed: bool
+
+
+@dataclass
+class Runs:
+    """All runs of one contestant."""
+
+    one: list[Run] = field(default_factory=list)
+    whole: list[Run] = field(default_factory=list)
+    storm: list[Run] = field(default_factory=list)
+
+
+def environments(folder: Path, peers: set[str]) -> dict[str, Path]:
+    """The Python of each peer's environment, made where missing, by uv: pip does not end with optillm."""
+    pythons = {}
+    for peer in sorted(peers):
+        place = folder / peer
+        python = place / "bin" / "python"
+        wanted = "\n".join(PACKAGES[peer])
+        mark = place / "installed"
+        if not mark.is_file() or mark.read_text() != wanted:
+            print(f"making {place}: {', '.join(PACKAGES[peer])}", file=sys.stderr, flush=True)
+            subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
+            subprocess.run([python, "-m", "pip", "install", "-q", "uv"], check=True)
+            install = [place / "bin" / "uv", "pip", "install", "-q", "--python", python, *PACKAGES[peer]]
+            subprocess.run(install, check=True)
+            mark.write_text(wanted)
+        pythons[peer] = python
+    return pythons
+
+
+@contextmanager
+def double(*flags: str) -> Iterator[str]:
+    """The provider double in a process of its own; its base URL."""
+    line = [sys.executable, "-m", "tests.doubles.provider", *flags]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+async def counted(base: str) -> tuple[int, int]:
+    """Requests that the double got, and how many of them it refused."""
+    async with aiohttp.ClientSession() as session, session.get(f"{base}/_control") as reply:
+        told = await reply.json()
+        return int(told["received"]), int(told["statuses"].get("429", 0))
+
+
+def command(contestant: Contestant, base: str, folder: Path, pythons: dict[str, Path]) -> list[str]:
+    if contestant.peer is not None:
+        program = HERE / "contestants" / f"run_{contestant.program}.py"
+        return [str(pythons[contestant.peer]), str(program), base, str(IN_FLIGHT), *contestant.how]
+    (folder / "providers.yaml").write_text(
+        f"providers: {{house: {{api: openai, base_url: '{base}', "
+        f"limits: {{start: {IN_FLIGHT}, max_concurrency: {IN_FLIGHT}}}}}}}\n"
+    )
+    line = [sys.executable, "-m", "catagent", "batch", "in.jsonl", "-o", "out.jsonl", "-m", "house/m"]
+    return [*line, "-n", "8", "--kind", "verifiable", "--quiet", *contestant.how]
+
+
+def run(
+    contestant: Contestant,
+    pythons: dict[str, Path],
+    *,
+    rows: int,
+    latency: float,
+    storm: float,
+    patience: float,
+) -> Run:
+    flags = ["--latency", str(latency)]
+    if contestant.peer is None and not contestant.one_request:
+        flags += ["--max-n", "1"]
+    if storm:
+        flags += ["--storm", str(storm)]
+    with tempfile.TemporaryDirectory() as name, double(*flags) as base:
+        folder = Path(name)
+        with (folder / "in.jsonl").open("w") as file:
+            for i in range(rows):
+                prompt = f"What is {i} + {i}? Put the final answer in \\boxed{{}}."
+                file.write(json.dumps({"id": i, "prompt": prompt}) + "\n")
+        env = {**os.environ, "PYTHONPATH": str(HERE.parent) if contestant.peer is None else ""}
+        line = command(contestant, base, folder, pythons)
+        with (folder / "said").open("wb") as said:
+            began = time.monotonic()
+            process = subprocess.Popen(line, cwd=folder, env=env, stdout=said, stderr=said)
+            ended, status, used = os.wait4(process.pid, os.WNOHANG)
+            while not ended and time.monotonic() < began + patience:
+                time.sleep(0.01)
+                ended, status, used = os.wait4(process.pid, os.WNOHANG)
+            if not ended:
+                process.terminate()
+                _, status, used = os.wait4(process.pid, 0)
+            seconds = time.monotonic() - began
+            process.returncode = os.waitstatus_to_exitcode(status)
+        answers: dict[int, object] = {}
+        if (folder / "out.jsonl").is_file():
+            with (folder / "out.jsonl").open() as file:
+                answers = {line["id"]: line["answer"] for line in map(json.loads, file)}
+        received, refused = asyncio.run(counted(base))
+        if not answers and not storm:
+            raise SystemExit(f"{contestant.name} answered nothing:\n{(folder / 'said').read_text()[-3000:]}")
+    return Run(
+        seconds=seconds,
+        cpu=used.ru_utime + used.ru_stime,
+        memory=used.ru_maxrss / 1024,
+        answered=sum(answer is not None for answer in answers.values()),
+        requests=received,
+        refused=refused,
+        failed=process.returncode != 0,
+    )
+
+
+def middle(runs: list[Run], what: str) -> float:
+    return statistics.median(getattr(one, what) for one in runs)
+
+
+def table(rows: int, found: dict[Contestant, Runs]) -> None:
+    print("| | requests a prompt | synthesis | start, s | all, s | CPU a rollout, ms | × catagent "
+          "| peak memory, MB | requests | answered |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    base: dict[bool, float] = {}
+    for contestant, runs in found.items():
+        cpu = (middle(runs.whole, "cpu") - middle(runs.one, "cpu")) / ((rows - 1) * 8) * 1000
+        base.setdefault(contestant.one_request, cpu)
+        print(
+            f"| {contestant.name} | {1 if contestant.one_request else 8} "
+            f"| {'no' if contestant.how else 'yes'} "
+            f"| {middle(runs.one, 'seconds'):.1f} | {middle(runs.whole, 'seconds'):.1f} | {cpu:.2f} "
+            f"| {cpu / base[contestant.one_request]:.1f} "
+            f"| {middle(runs.whole, 'memory'):.0f} | {middle(runs.whole, 'requests'):.0f} "
+            f"| {middle(runs.whole, 'answered'):.0f} |"
+        )
+
+
+def storms(found: dict[Contestant, Runs]) -> None:
+    print("| | requests a prompt | answered | s | s without storm | requests | refused |")
+    print("|---|---|---|---|---|---|---|")
+    for contestant, runs in found.items():
+        ended = ", ends with an error" if any(one.failed for one in runs.storm) else ""
+        print(
+            f"| {contestant.name} | {1 if contestant.one_request else 8} "
+            f"| {middle(runs.storm, 'answered'):.0f}{ended} "
+            f"| {middle(runs.storm, 'seconds'):.1f} | {middle(runs.whole, 'seconds'):.1f} "
+            f"| {middle(runs.storm, 'requests'):.0f} | {middle(runs.storm, 'refused'):.0f} |"
+        )
+
+
+def versions(pythons: dict[str, Path]) -> None:
+    said = (
+        "import sys, importlib.metadata as m; print(', '.join(f'{n} {m.version(n)}' for n in sys.argv[1:]))"
+    )
+    for peer, python in pythons.items():
+        names = [package.split("==")[0].split("[")[0] for package in PACKAGES[peer]]
+        done = subprocess.run([python, "-c", said, *names], check=True, capture_output=True, text=True)
+        print(f"- {done.stdout.strip()}")
+
+
+def main() -> None:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
+    parser.add_argument("--rows", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--latency", type=float, default=0.2, help="seconds a reply")
+    parser.add_argument("--storm", type=float, default=15.0, help="seconds in which half is refused; 0: none")
+    parser.add_argument("--patience", type=float, default=300.0, help="seconds after which a run is ended")
+    parser.add_argument(
+        "--only", nargs="+", help="peers: openai, its_hub, curator, inspect, optillm, catagent"
+    )
+    cache = platformdirs.user_cache_path("catagent") / "peers"
+    parser.add_argument("--environments", type=Path, default=cache, metavar="DIR")
+    a = parser.parse_args()
+    chosen = [c for c in CONTESTANTS if not a.only or (c.peer or "catagent") in a.only]
+    pythons = environments(a.environments, {c.peer for c in chosen if c.peer})
+    found = {contestant: Runs() for contestant in chosen}
+    for turn in range(a.rounds):
+        for contestant, runs in found.items():
+            print(f"round {turn + 1}: {contestant.name}", file=sys.stderr, flush=True)
+            common = {"latency": a.latency, "patience": a.patience}
+            if turn == 0:
+                runs.one.append(run(contestant, pythons, rows=1, storm=0.0, **common))
+            runs.whole.append(run(contestant, pythons, rows=a.rows, storm=0.0, **common))
+            if turn == 0 and a.storm:
+                runs.storm.append(run(contestant, pythons, rows=a.rows, storm=a.storm, **common))
+    print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}")
+    print(f"{a.rows} prompts, 8 rollouts, {a.latency * 1000:.0f} ms a reply, {IN_FLIGHT} in flight")
+    print(f"medians of {a.rounds} rounds, load {os.getloadavg()[2]:.1f} over the last 15 minutes\n")
+    versions(pythons)
+    print()
+    table(a.rows, found)
+    if a.storm:
+        print(f"\nFor {a.storm:.0f} s from the first request on, half of all requests meet 429:\n")
+        storms(found)
+
+
+if __name__ == "__main__":
+    main()
