@@ -147,6 +147,7 @@ class Rewarding:
             metrics["judge_calls"] = float(judged.calls)
             metrics["judge_tokens"] = float(judged.prompt_tokens + judged.completion_tokens)
             metrics["judge_failed"] = float(judged.failed)
+            metrics["judge_cached"] = float(judged.cached)
             if not judged.unpriced:
                 metrics["judge_usd"] = judged.usd
         anchor = spent.roles.get("anchor", RoleUsage())

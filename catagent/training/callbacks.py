@@ -28,13 +28,22 @@ def callbacks_for(trainer: Any) -> list[Any]:
     class RandomState(base):  # type: ignore[misc, valid-type]
         """Remembers the random state from before a step, so that a checkpoint made in the middle of it leads
         to the same rollouts, whose rewards are in the journal.
+
+        The trainer loads it before the data are shuffled where a checkpoint ends an epoch, else after the
+        batches are fetched; so does this.
         """
 
         def __init__(self) -> None:
             self.kept: Any = None
+            self._of_epoch: Any = None
 
-        def on_step_begin(self, *_: Any, **__: Any) -> None:
-            self.kept = _random_state()
+        def on_epoch_begin(self, *_: Any, **__: Any) -> None:
+            self._of_epoch = _random_state()
+
+        def on_step_begin(self, args: Any, state: Any, *_: Any, train_dataloader: Any, **__: Any) -> None:
+            whole = -(-len(train_dataloader) // args.gradient_accumulation_steps)
+            first = state.global_step % max(1, whole) == 0
+            self.kept = self._of_epoch if first else _random_state()
 
         def before_checkpoint(self) -> None:
             if self.kept is not None:

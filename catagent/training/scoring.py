@@ -29,6 +29,7 @@ from catagent.training.methods import Method
 __all__ = ["Scored", "Scorer"]
 
 _log = logging.getLogger("catagent.training")
+PAUSE: Callable[[float], None] = time.sleep
 _ROLES = ("anchor", "rubric_proposer", "judge")
 
 
@@ -70,7 +71,7 @@ class Scorer:
         longest_wait: float = 600.0,
         patience: float = 600.0,
         lockstep: Lockstep | None = None,
-        pause: Callable[[float], None] = time.sleep,
+        pause: Callable[[float], None] | None = None,
     ) -> None:
         self._cat = cat
         self._method = method
@@ -83,7 +84,7 @@ class Scorer:
         self._longest_wait = longest_wait
         self._patience = patience
         self._lockstep = lockstep
-        self._pause = pause
+        self._pause = pause or PAUSE
 
     def score(
         self,
