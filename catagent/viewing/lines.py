@@ -43,9 +43,7 @@ def solution_of(line: Mapping[str, Any], messages: Sequence[ChatMessage] | None 
     """
     if not any(name in line for name in ("rollouts", "completions", "completion", "text", "answer", "error")):
         known = ", ".join(sorted(map(str, line)))[:200]
-        raise NoSolutionError(
-            f"there is neither an answer nor rollouts nor completions in it: {known or 'nothing'}"
-        )
+        raise NoSolutionError(f"neither an answer nor rollouts nor completions, but: {known or 'nothing'}")
     task = Task(messages=tuple(_prompt(line) or messages or ({"role": "user", "content": _NO_PROMPT},)))
     rollouts = tuple(_rollout(i, one) for i, one in enumerate(_samples(line)))
     kind: Kind = found if (found := line.get("kind")) in ("verifiable", "open") else "auto"

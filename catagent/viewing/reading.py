@@ -44,6 +44,8 @@ _KINDS: dict[str, type[Message] | type[Usage]] = {
 _SAID = 5
 _WHOLE = 1 << 28
 """Bytes of a file that is one JSON value over several lines."""
+_MARK = b"\xef\xbb\xbf"
+_UNREADABLE = (OSError, EOFError, zlib.error)
 _ACCEPTED = (
     "a trace of `catagent solve --trace`, a solution of `catagent solve --json`, the output of "
     "`catagent batch` or its .job folder"
@@ -131,7 +133,8 @@ class Reading:
                 self._leave(where, _first(error))
         where = lines[0][0]
         if not said["Task"]:
-            self._leave(where, "messages of a trace without its task")
+            if all(line["message"] != "Task" for _, line in lines):
+                self._leave(where, "messages of a trace without its task")
             return
         task = said["Task"][0]
         rollouts = tuple(sorted(said["Rollout"], key=lambda r: r.index))
@@ -178,28 +181,30 @@ def read(path: str | Path, *, prompts: Prompts | None = None) -> Reading:
 
 
 def _objects(path: Path, *, packed: bool) -> Iterator[tuple[str, bytes]]:
-    """The JSON values of a file: the whole file if it is one, else its lines."""
-    with _opened(path, packed=packed) as file:
-        first = file.readline()
-        rest = b""
-        if first.strip() and not _whole(first):
-            rest = file.read(_WHOLE)
-            if _whole(first + rest):
-                yield "the file", first + rest
-                return
-    with _opened(path, packed=packed) as file:
-        number = 0
-        try:
-            for number, line in enumerate(file, 1):
-                if text := (line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line).strip():
-                    yield f"line {number}", text
-        except (OSError, EOFError, zlib.error) as error:
-            yield f"line {number + 1}", f"cannot be read on: {error}".encode()
-
-
-def _whole(raw: bytes) -> bool:
+    """The JSON values of a file: the whole file if it is one over several lines, else its lines."""
+    number = 0
     try:
-        orjson.loads(raw.removeprefix(b"\xef\xbb\xbf"))
+        with _opened(path, packed=packed) as file:
+            first = file.readline()
+            if first.strip() and not _json(first):
+                whole = first + file.read(_WHOLE)
+                if _json(whole):
+                    yield "the file", whole.removeprefix(_MARK)
+                    return
+    except _UNREADABLE:
+        pass  # it is met again, with the number of its line
+    try:
+        with _opened(path, packed=packed) as file:
+            for number, line in enumerate(file, 1):
+                if text := (line.removeprefix(_MARK) if number == 1 else line).strip():
+                    yield f"line {number}", text
+    except _UNREADABLE as error:
+        yield f"line {number + 1}", f"cannot be read on: {error}".encode()
+
+
+def _json(raw: bytes) -> bool:
+    try:
+        orjson.loads(raw.removeprefix(_MARK))
     except orjson.JSONDecodeError:
         return False
     return True
