@@ -7,10 +7,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from catagent import __version__
@@ -68,7 +67,7 @@ class Application:
         self._joined: CaT | None = None
         self._since = int(time.time())
         self._app: ASGIApp = Guard(
-            Starlette(
+            Router(
                 routes=[
                     Route("/v1/chat/completions", self._chat, methods=["POST"]),
                     Route("/v1/responses", self._responses, methods=["POST"]),
@@ -79,10 +78,7 @@ class Application:
                     Route("/metrics", self._metrics_page, methods=["GET"]),
                     Route("/openapi.json", self._openapi, methods=["GET"]),
                 ],
-                exception_handlers={
-                    404: _refused(404, "there is no such page"),
-                    405: _refused(405, "not this way"),
-                },
+                redirect_slashes=False,
                 lifespan=self._lifespan,
             ),
             self.options,
@@ -94,7 +90,7 @@ class Application:
         await self._app(scope, receive, send)
 
     @asynccontextmanager
-    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+    async def _lifespan(self, _: object) -> AsyncIterator[None]:
         await self._ours()
         yield
 
@@ -258,12 +254,3 @@ class Application:
 def create_app(cat: CaT, options: ServerOptions | None = None) -> Application:
     """The ASGI application, for a server of your own choice. `catagent serve` runs it on uvicorn."""
     return Application(cat, options)
-
-
-def _refused(status: int, sentence: str) -> Callable[..., Awaitable[JSONReply]]:
-    async def refuse(_: Request, error: Exception) -> JSONReply:
-        code = "not_found" if status == 404 else "method_not_allowed"
-        allowed = getattr(error, "headers", None) or {}
-        return JSONReply(ApiError(status, sentence, code=code).body, status=status, headers=dict(allowed))
-
-    return refuse

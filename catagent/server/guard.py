@@ -9,9 +9,11 @@ import logging
 import math
 import time
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from catagent.completions import ApiError, api_error
@@ -70,15 +72,17 @@ class Guard:
         seen = _Seen(send)
         try:
             self._admit(scope)
+            scope["app"] = self  # so that the router raises what it does not find
             await self._app(scope, receive, seen)
         except ClientGone:
             self._metrics.gone.inc()
             seen.status = seen.status or 499
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a status
-            if not isinstance(error, ApiError | CatError):
+            if not isinstance(error, ApiError | CatError | HTTPException):
                 _log_crash(error)
             if seen.status is None:
-                await _refuse(seen, api_error(error))
+                allowed = error.headers if isinstance(error, HTTPException) else None
+                await _refuse(seen, _refusal(error), allowed or {})
         finally:
             seconds = time.monotonic() - began
             self._metrics.requests.labels(route, str(seen.status or 499)).inc()
@@ -116,14 +120,23 @@ class _Seen:
         await self._send(message)
 
 
-async def _refuse(send: Send, error: ApiError) -> None:
+async def _refuse(send: Send, error: ApiError, more: Mapping[str, str]) -> None:
     body = orjson.dumps(error.body)
     headers = [*refusal_headers(error), (b"content-length", str(len(body)).encode())]
+    headers += [(name.lower().encode(), value.encode()) for name, value in more.items()]
     try:
         await send({"type": "http.response.start", "status": error.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
     except OSError:
         pass  # it has gone
+
+
+def _refusal(error: Exception) -> ApiError:
+    if not isinstance(error, HTTPException):
+        return api_error(error)
+    if error.status_code == 405:
+        return ApiError(405, "this page does not take that method", code="method_not_allowed")
+    return ApiError(error.status_code, "there is no such page", code="not_found")
 
 
 def _route(path: str) -> str:
