@@ -8,11 +8,13 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+import typer
 import yaml
 
 from catagent.models.config import load_config
@@ -91,6 +93,8 @@ def test_command_lines_are_accepted(page: Path, tmp_path: Path, monkeypatch: pyt
             if line.words[0] == "catagent":
                 try:
                     parsed(line.words)
+                except typer.Exit:
+                    continue  # --version, --help
                 except click.UsageError as error:
                     pytest.fail(f"{block.where}: {' '.join(line.words)}: {error.format_message()}")
             else:
@@ -132,6 +136,8 @@ def test_yaml_and_json_are_accepted(page: Path, tmp_path: Path, monkeypatch: pyt
             yaml.safe_load(block.code)
         elif block.language == "json":
             json.loads(block.code)
+        elif block.language == "toml":
+            tomllib.loads(block.code)
         elif block.language == "jsonl":
             assert all(json.loads(line) for line in block.code.splitlines())
 
