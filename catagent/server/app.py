@@ -31,7 +31,7 @@ from catagent.completions import (
 )
 from catagent.models.ledger import Ledger
 from catagent.server.gate import Gate
-from catagent.server.guard import Guard
+from catagent.server.guard import Guard, log_crash
 from catagent.server.metrics import Metrics
 from catagent.server.openapi import document
 from catagent.server.options import ServerOptions
@@ -157,8 +157,12 @@ class Application:
             self.gate,
             broken=broken,
             send_seconds=self.options.send_seconds,
-            failed=lambda error: self.metrics.broken.labels(error.code or "unknown").inc(),
+            failed=self._broke,
         )
+
+    def _broke(self, error: ApiError) -> None:
+        self.metrics.broken.labels(error.code or "unknown").inc()
+        log_crash(error)
 
     # Endpoints.
 

@@ -25,7 +25,7 @@ def stopping() -> ApiError:
 
 
 class Gate:
-    """Counts what is under way. Belongs to one event loop.
+    """Counts what is under way: requests `working` and `waiting`, bytes `reading`. Belongs to one event loop.
 
     `stopped` is set when what is still under way has to end.
     """
@@ -34,7 +34,7 @@ class Gate:
         self._options = options
         self._turns = asyncio.Semaphore(options.concurrency)
         self._of_key: Counter[int | None] = Counter()
-        self._bodies = 0
+        self.reading = 0
         self.working = 0
         self.waiting = 0
         self.closed = False
@@ -95,10 +95,10 @@ class Gate:
     @contextlib.contextmanager
     def room(self, size: int) -> Iterator[None]:
         """Room in memory for a body. Raises `ApiError` (503) when too many are being read."""
-        if self._bodies + size > self._options.all_bodies:
+        if self.reading + size > self._options.all_bodies:
             raise self._busy("the server is reading too many requests")
-        self._bodies += size
+        self.reading += size
         try:
             yield
         finally:
-            self._bodies -= size
+            self.reading -= size

@@ -22,7 +22,7 @@ from catagent.server.metrics import Metrics
 from catagent.server.options import ServerOptions
 from catagent.server.reading import ClientGone
 
-__all__ = ["Guard", "refusal_headers"]
+__all__ = ["Guard", "log_crash"]
 
 log = logging.getLogger("catagent.server")
 
@@ -38,10 +38,12 @@ _ROUTES = frozenset(
     )
 )
 _OPEN = frozenset(("/healthz", "/openapi.json"))
+_UNREAD = frozenset((401, 403, 408, 413, 415))
+"""Refusals that may come before the body was read: the rest of it is not waited for."""
 _HERE = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
-def refusal_headers(error: ApiError) -> list[tuple[bytes, bytes]]:
+def _headers(error: ApiError) -> list[tuple[bytes, bytes]]:
     """The headers of a refusal: what OpenAI's clients look at before they try again."""
     headers = [
         (b"content-type", b"application/json"),
@@ -51,6 +53,8 @@ def refusal_headers(error: ApiError) -> list[tuple[bytes, bytes]]:
         headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after))).encode()))
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
+    if error.status in _UNREAD:
+        headers.append((b"connection", b"close"))
     return headers
 
 
@@ -78,8 +82,8 @@ class Guard:
             self._metrics.gone.inc()
             seen.status = seen.status or 499
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a status
-            if not isinstance(error, ApiError | CatError | HTTPException):
-                _log_crash(error)
+            if not isinstance(error, HTTPException):
+                log_crash(error)
             if seen.status is None:
                 allowed = error.headers if isinstance(error, HTTPException) else None
                 await _refuse(seen, _refusal(error), allowed or {})
@@ -122,7 +126,7 @@ class _Seen:
 
 async def _refuse(send: Send, error: ApiError, more: Mapping[str, str]) -> None:
     body = orjson.dumps(error.body)
-    headers = [*refusal_headers(error), (b"content-length", str(len(body)).encode())]
+    headers = [*_headers(error), (b"content-length", str(len(body)).encode())]
     headers += [(name.lower().encode(), value.encode()) for name, value in more.items()]
     try:
         await send({"type": "http.response.start", "status": error.status, "headers": headers})
@@ -159,8 +163,12 @@ def _is_local(headers: list[tuple[bytes, bytes]]) -> bool:
     return name.lower() in _HERE
 
 
-def _log_crash(error: BaseException) -> None:
-    """Where it happened and what kind it is. Its message may hold a prompt."""
+def log_crash(error: BaseException) -> None:
+    """Where a failure that nobody meant happened, and its kind. Its message may hold a prompt."""
+    if isinstance(error, ApiError) and error.code == "internal_error" and error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, ApiError | CatError):
+        return
     frames: list[Any] = traceback.extract_tb(error.__traceback__)[-8:]
     where = " < ".join(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in reversed(frames))
     log.error("%s in %s", type(error).__name__, where)

@@ -18,6 +18,8 @@ __all__ = ["ClientGone", "attended", "json_body"]
 
 T = TypeVar("T")
 
+_DIGITS = 15
+
 
 class ClientGone(Exception):
     """Nobody waits for the reply."""
@@ -34,9 +36,9 @@ async def json_body(
     if named.get(b"content-encoding", b"identity").lower() != b"identity":
         raise ApiError(415, "send the body without a content-encoding", code="unsupported_encoding")
     declared = named.get(b"content-length", b"")
-    size = int(declared) if declared.isdigit() and len(declared) < 16 else options.largest_body
-    if declared and size > options.largest_body:
+    if len(declared) > _DIGITS or (declared and int(declared) > options.largest_body):
         raise _too_large(options)
+    size = int(declared) if declared else options.largest_body
     with gate.room(size):
         try:
             async with asyncio.timeout(options.body_seconds):

@@ -65,6 +65,7 @@ class EventStream:
                 raise
             except Exception as error:  # noqa: BLE001 - the status is sent: any failure is told in the stream
                 refusal = api_error(error)
+                refusal.__cause__ = refusal.__cause__ or (error if refusal is not error else None)
                 self._failed(refusal)
                 await self._piece(send, self._broken(refusal))
             await self._sent(send({"type": "http.response.body", "body": b"", "more_body": False}))
