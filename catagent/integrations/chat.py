@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -66,7 +66,9 @@ class Chat:
         """`complete` for callers that are not async."""
         return run_in_background(self.complete(messages, **params))
 
-    def stream_sync(self, messages: Sequence[ChatMessage], **params: Any) -> Iterator[ContentDelta | Final]:
+    def stream_sync(
+        self, messages: Sequence[ChatMessage], **params: Any
+    ) -> Generator[ContentDelta | Final, None, None]:
         """`stream` for callers that are not async. Closing the iterator cancels the work upstream."""
         return in_background(self.stream(messages, **params))
 
@@ -78,7 +80,7 @@ def status_of(error: ApiError) -> int:
     return error.status
 
 
-def in_background(items: AsyncGenerator[T, None]) -> Iterator[T]:
+def in_background(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
     """An async generator as a plain one: it runs in the background loop, a step at a time."""
 
     async def step() -> tuple[T, ...]:
