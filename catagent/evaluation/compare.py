@@ -14,12 +14,12 @@ from catagent.evaluation.records import Record, read_records
 from catagent.evaluation.scores import Scores
 from catagent.evaluation.significance import (
     Difference,
-    Interval,
     holm,
     mcnemar,
     mean_interval,
     paired_bootstrap,
 )
+from catagent.evaluation.statistics import Estimate
 from catagent.evaluation.tables import Table, p_value, percent, points, ranged
 
 __all__ = ["Compared", "Comparing", "compared", "read_evaluation"]
@@ -30,8 +30,8 @@ class Compared:
     """A method in both evaluations, over the questions that both decided. `difference` is second − first."""
 
     method: str
-    first: Interval
-    second: Interval
+    first: Estimate
+    second: Estimate
     difference: Difference
     win: int
     tie: int

@@ -15,12 +15,12 @@ from catagent.evaluation.records import Record
 from catagent.evaluation.scores import Scores, majority_family
 from catagent.evaluation.significance import (
     Difference,
-    Interval,
     holm,
     mcnemar,
     paired_bootstrap,
     wilson,
 )
+from catagent.evaluation.statistics import Estimate
 from catagent.evaluation.subsets import Vote, majority_at, pass_at
 
 __all__ = [
@@ -97,13 +97,13 @@ class Departure:
 
     method: str
     comparable: int
-    differs: Interval
+    differs: Estimate
     count: int
     right: int
     majority_right: int
     neither: int
     undecided: int
-    right_share: Interval
+    right_share: Estimate
     hopeless: int
     rescued: int
 
@@ -183,7 +183,7 @@ def placebo_shares(scores: Scores, methods: Sequence[str], bases: Sequence[str])
                 theirs = _gain(scores, placebo, base)
                 share = None
                 if ours.value and ours.low is not None and ours.low > 0 and theirs.value is not None:
-                    share = theirs.value / ours.value
+                    share = max(0.0, theirs.value / ours.value)
                 beyond = _gain(scores, method, placebo)
                 found.append(Share(method, placebo, base, ours, theirs, beyond, share))
     return found

@@ -187,10 +187,14 @@ def _pareto(scores: Scores) -> Any:
         look = {**_marker(scores, method), "marker": _MARKERS[number % len(_MARKERS)], "ms": 7, "ls": ""}
         axes.plot([tokens], [value], label=method, **look)
     axes.set_xscale("log")
+    ticks = importlib.import_module("matplotlib.ticker")
+    axes.xaxis.set_major_locator(ticks.LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(ticks.FuncFormatter(lambda tokens, _: f"{tokens:,.0f}"))
+    axes.xaxis.set_minor_formatter(ticks.NullFormatter())
     axes.set_xlabel("tokens a question (logarithmic)")
     axes.set_ylabel("score" if scores.open else "accuracy")
     _percentages(axes.yaxis)
-    axes.grid(color="0.9", lw=0.7, which="both")
+    axes.grid(color="0.9", lw=0.7)
     figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     return figure
 
@@ -204,9 +208,9 @@ def _departures(scores: Scores) -> Any:
     left = [0] * len(rows)
     for label, pick, look in (
         ("the method was right", lambda d: d.right, {"color": "0.15"}),
-        ("the majority was right", lambda d: d.majority_right, {"color": "white", "hatch": "////"}),
+        ("the majority was right", lambda d: d.majority_right, {"color": "white", "hatch": "//"}),
         ("neither", lambda d: d.neither, {"color": "0.75"}),
-        ("undecided", lambda d: d.undecided, {"color": "white", "hatch": "...."}),
+        ("undecided", lambda d: d.undecided, {"color": "white", "hatch": "xx"}),
     ):
         pick_: Callable[[Any], int] = pick
         counts = [pick_(d) for d in rows]

@@ -20,7 +20,7 @@ _STYLE = """
 :root{color-scheme:light dark;--line:#8885;--dim:#666;--soft:#8881}
 @media(prefers-color-scheme:dark){:root{--dim:#aaa}}
 *{box-sizing:border-box}
-body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;padding:1rem;max-width:70rem;overflow-wrap:anywhere}
+body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;padding:1rem;max-width:80rem;overflow-wrap:anywhere}
 h1{font-size:1.4rem;margin:.2rem 0 .6rem}h2{font-size:1.1rem;margin:2.2rem 0 .5rem}
 p{max-width:46rem}.dim{color:var(--dim);font-size:.9rem}
 ul.notes{max-width:46rem;padding-left:1.2rem}

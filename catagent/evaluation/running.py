@@ -124,13 +124,15 @@ class Run:
             task.cancel()
 
     def _admits(self) -> bool:
+        """Whether to begin another question. Few at first, so that a small budget finishes some."""
         allowed, waiting = 0, 0
         for endpoint in self._endpoints:
             state = endpoint.limiter.state
             allowed += int(state.concurrency)
             waiting += state.waiting
         rows = len(self._tasks)
-        return rows < min(self._most, _LEAST + 2 * allowed) and waiting <= allowed
+        width = _LEAST + 2 * min(allowed, len(self._finished))
+        return rows < min(self._most, width) and waiting <= allowed
 
     def _collect(self, task: asyncio.Task[Finished], queue: deque[tuple[int, int]]) -> None:
         others = len(self._tasks) - 1

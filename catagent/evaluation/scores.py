@@ -13,7 +13,8 @@ from typing import NamedTuple, TypeAlias
 
 from catagent.evaluation.metering import NOTHING, Cost
 from catagent.evaluation.records import Drawn, Outcome, Record
-from catagent.evaluation.significance import Interval, mean_interval, standard_error
+from catagent.evaluation.significance import mean_interval, standard_error
+from catagent.evaluation.statistics import Estimate
 
 __all__ = ["ABSTENTIONS", "Accuracy", "Scores", "majority_family"]
 
@@ -28,7 +29,7 @@ class Accuracy(NamedTuple):
     with the questions as they are (`None` for one seed). `undecided` values are in neither.
     """
 
-    interval: Interval
+    interval: Estimate
     over_questions: float | None
     over_seeds: float | None
     decided: int

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from statistics import NormalDist, fmean, stdev
 from typing import NamedTuple
 
+from catagent.evaluation.statistics import Estimate
+
 __all__ = [
     "Difference",
-    "Interval",
     "holm",
     "mcnemar",
     "mean_interval",
@@ -27,14 +28,6 @@ __all__ = [
 
 _ZERO = 1e-9
 _EXACT = 12
-
-
-class Interval(NamedTuple):
-    """A mean with its interval; `None` where there is nothing to say."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
 
 
 class Difference(NamedTuple):
@@ -54,15 +47,15 @@ def standard_error(values: Sequence[float]) -> float | None:
     return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
 
 
-def wilson(successes: int, trials: int, level: float = 0.95) -> Interval:
+def wilson(successes: int, trials: int, level: float = 0.95) -> Estimate:
     """Wilson's score interval of a share; it does not shrink to a point at 0 and 1."""
     if not trials:
-        return Interval(None)
+        return Estimate(None)
     z = NormalDist().inv_cdf((1 + level) / 2)
     share, square = successes / trials, z * z
     middle = (share + square / (2 * trials)) / (1 + square / trials)
     half = z * math.sqrt(share * (1 - share) / trials + square / (4 * trials**2)) / (1 + square / trials)
-    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
+    return Estimate(share, max(0.0, middle - half), min(1.0, middle + half))
 
 
 def _means(values: Sequence[float], resamples: int, seed: int) -> list[float]:
@@ -77,15 +70,15 @@ def _between(found: Sequence[float], level: float) -> tuple[float, float]:
 
 def mean_interval(
     values: Sequence[float], *, level: float = 0.95, resamples: int = 2000, seed: int = 0
-) -> Interval:
+) -> Estimate:
     """The mean with an interval: Wilson's where all values are 0 or 1, else a percentile bootstrap's."""
     if not values:
-        return Interval(None)
+        return Estimate(None)
     if all(v in (0.0, 1.0) for v in values):
         return wilson(round(sum(values)), len(values), level)
     if len(values) < 2:
-        return Interval(fmean(values))
-    return Interval(fmean(values), *_between(_means(values, resamples, seed), level))
+        return Estimate(fmean(values))
+    return Estimate(fmean(values), *_between(_means(values, resamples, seed), level))
 
 
 def paired_bootstrap(

@@ -15,7 +15,8 @@ from catagent.evaluation.findings import (
     placebos_of,
 )
 from catagent.evaluation.scores import ABSTENTIONS, Scores
-from catagent.evaluation.significance import Difference, Interval
+from catagent.evaluation.significance import Difference
+from catagent.evaluation.statistics import Estimate
 
 __all__ = [
     "Table",
@@ -64,7 +65,7 @@ def points(value: float | None) -> str:
     return _NONE if value is None else f"{100 * value:+.1f}"
 
 
-def _interval(i: Interval) -> str:
+def _interval(i: Estimate) -> str:
     return _NONE if i.low is None or i.high is None else f"[{100 * i.low:.1f}, {100 * i.high:.1f}]"
 
 
