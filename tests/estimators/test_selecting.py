@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from catagent.errors import AccountError, EstimationError
+from catagent.errors import AccountError, EstimationError, QuorumError
 from catagent.messages import Solution
 from tests.cast import cat_on
 from tests.doubles import Fault, ProviderDouble, Reply, prompt_of
@@ -145,3 +145,10 @@ async def test_min_ppl_says_what_it_needs() -> None:
         async with cat_on(double) as cat:
             with pytest.raises(EstimationError, match="needs the log-probabilities"):
                 await cat.score("q", ROLLOUTS, estimator="min_ppl")
+
+
+async def test_an_endpoint_that_refuses_log_probabilities_is_quoted() -> None:
+    with ProviderDouble(reply=lambda body: "\\boxed{4}", rejects=["logprobs"]) as double:
+        async with cat_on(double) as cat:
+            with pytest.raises(QuorumError, match="logprobs"):
+                await cat.solve("q", estimator="min_ppl", kind="verifiable")
