@@ -18,7 +18,9 @@ from catagent.cli.commands.judge_eval import judge_eval
 from catagent.cli.commands.mcp import mcp
 from catagent.cli.commands.models import models
 from catagent.cli.commands.serve import serve
+from catagent.cli.commands.sft import sft
 from catagent.cli.commands.solve import solve
+from catagent.cli.commands.train import train
 from catagent.cli.commands.view import view
 
 __all__ = ["app", "main"]
@@ -37,6 +39,8 @@ app.command()(view)
 app.command()(batch)
 app.command()(estimators)
 app.command("judge-eval")(judge_eval)
+app.command()(train)
+app.command()(sft)
 app.command()(mcp)
 app.add_typer(models, name="models")
 app.add_typer(evaluation, name="eval")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from catagent.agents.prompts import Prompts as Templates
 from catagent.cat import CaT
 from catagent.errors import ConfigError
+from catagent.messages import Usage
 from catagent.models.client import Client
 from catagent.models.sqlite_journal import SqliteJournal
 from catagent.training.anchors import anchor_weights, is_local, keep_copy, settle_anchor
@@ -123,7 +124,7 @@ class CaTTrainer(_Base):
         templates = Templates(config.prompts)
         backend = choose_backend(config.backend)
         data = read_prompts(train_dataset, label_field=config.label_field)
-        held_out = (
+        self.cat_held_out = held_out = (
             read_prompts(eval_dataset, label_field=config.label_field) if eval_dataset is not None else None
         )
         if method.control == "gold" and not all(label is not None for label in data.labels):
@@ -191,7 +192,7 @@ class CaTTrainer(_Base):
             top_k=config.top_k,
         )
         local = is_local(self.cat_anchor) and anchor is None
-        spread = bool(self.is_fsdp_enabled or _is_zero3(self))
+        spread = self.cat_spread
         together = spread and self.accelerator.num_processes > 1
         self._weights = anchor_weights(self.cat_anchor if local else "policy", self)
         self.cat_generator = Generator(
@@ -304,9 +305,24 @@ class CaTTrainer(_Base):
         return str(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
 
     @property
+    def cat_spread(self) -> bool:
+        """Whether each process holds a part of the weights, so that all generate together or not at all."""
+        return bool(self.is_fsdp_enabled or _is_zero3(self))
+
+    @property
     def cat_stopped(self) -> str | None:
         """Why training was stopped before its last step, if it was."""
         return next((c.reason for c in self.cat_callbacks if getattr(c, "reason", None)), None)
+
+    @property
+    def cat_interrupted(self) -> bool:
+        """Whether training was stopped by Ctrl-C."""
+        return any(getattr(c, "asked", False) for c in self.cat_callbacks)
+
+    @property
+    def cat_usage(self) -> Usage:
+        """What the agents consumed, over all batches and processes."""
+        return self._rewarding.usage
 
     def close(self) -> None:
         """Give back connections, the journal and the thread. A closed trainer makes no more rewards."""

@@ -71,7 +71,9 @@ def test_a_rubric_and_an_independent_judge(trainer: Callable[..., Any]) -> None:
     proposals = [text for text in judge.asked if "<criterion>" in text]
     assert len(proposals) == 2, "one rubric a question a step"
     assert line["cat/rubric_criteria"] == 5
-    assert line["cat/judge_calls"] + line["cat/judge_cached"] == 2 * 4 * 5, "one verdict a rollout a criterion"
+    assert line["cat/judge_calls"] + line["cat/judge_cached"] == 2 * 4 * 5, (
+        "one verdict a rollout a criterion"
+    )
     assert len(judge.asked) == 2 + line["cat/judge_calls"], "equal responses are judged once"
     assert line["cat/judge_usd"] == pytest.approx(0.001 * line["cat/judge_calls"])
     assert 0 < line["cat/criterion_variance"] <= 0.25
@@ -124,7 +126,9 @@ def test_a_dead_judge_pauses_training_and_then_stops_it(
     trainer: Callable[..., Any], quick: list[float]
 ) -> None:
     dead = Elsewhere(lambda n, text: ConnectError("connection refused"))
-    made = trainer(**OPEN, save_every=1, judge_patience=0.5, options={"judge": dead, "rubric_proposer": Elsewhere()})
+    made = trainer(
+        **OPEN, save_every=1, judge_patience=0.5, options={"judge": dead, "rubric_proposer": Elsewhere()}
+    )
     with pytest.raises(TrainingStopped, match=r"the judge \(elsewhere\) has answered nothing") as stopped:
         made.train()
     assert quick, "it waited before it gave up"
@@ -149,9 +153,7 @@ def test_it_stops_where_it_can_go_on_as_if_nothing_had_been(trainer: Callable[..
     whole = trainer(**settings, out="whole", options={"judge": Elsewhere(), "rubric_proposer": Elsewhere()})
     whole.train()
     tired = Elsewhere(lambda n, text: ConnectError("gone") if stops.state.global_step == at else None)
-    stops = trainer(
-        **settings, judge_patience=0.2, options={"judge": tired, "rubric_proposer": Elsewhere()}
-    )
+    stops = trainer(**settings, judge_patience=0.2, options={"judge": tired, "rubric_proposer": Elsewhere()})
     with pytest.raises(TrainingStopped):
         stops.train()
     stops.close()
@@ -199,7 +201,7 @@ def test_a_judge_that_hangs_is_not_waited_for_for_ever(trainer: Callable[..., An
 
 
 def test_an_anchor_elsewhere_that_is_dead_is_no_majority_vote(trainer: Callable[..., Any]) -> None:
-    """A synthesis that fails falls back to the vote; a dead anchor must not do so silently for a whole run."""
+    """A synthesis that fails falls back to the vote; a dead anchor must not do so silently."""
     dead = Elsewhere(lambda n, text: ConnectError("connection refused"))
     made = trainer(max_steps=1, judge_patience=0.5, options={"anchor": dead})
     with pytest.raises(TrainingStopped, match=r"the anchor \(elsewhere\)"):
