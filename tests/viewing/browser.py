@@ -105,11 +105,11 @@ class Tab:
         assert "exceptionDetails" not in said, said["exceptionDetails"]
         return said["result"].get("value")
 
-    async def until(self, expression: str, seconds: float = 60) -> Any:
-        """Wait until an expression is true; its value."""
+    async def until(self, expression: str, seconds: float = 60) -> None:
+        """Wait until an expression is true."""
         for _ in range(int(seconds / 0.05)):
-            if value := await self.js(expression):
-                return value
+            if await self.js(f"Boolean({expression})"):
+                return
             await asyncio.sleep(0.05)
         raise AssertionError(f"never true: {expression}; heard: {self.heard}")
 

@@ -51,11 +51,16 @@ function buildFilters(changed) {
   ]);
   form.addEventListener('submit', (event) => event.preventDefault());
   let timer = 0;
+  const busy = () => $('list').setAttribute('aria-busy', 'true');
   form.addEventListener('input', () => {
+    busy();
     clearTimeout(timer);
     timer = setTimeout(() => apply(changed), 120);
   });
-  form.addEventListener('reset', () => setTimeout(() => apply(changed), 0));
+  form.addEventListener('reset', () => {
+    busy();
+    setTimeout(() => apply(changed), 0);
+  });
   apply(changed);
 }
 
@@ -100,4 +105,5 @@ async function apply(changed) {
   count.textContent = shown.length === all ? plural(all, 'row') : `${whole(shown.length)} of ${plural(all, 'row')}`;
   if (shown.length !== all || words) count.append(' ', h('button', { type: 'button', class: 'plain', onclick: () => form.reset() }, 'clear'));
   changed();
+  $('list').setAttribute('aria-busy', 'false');
 }
