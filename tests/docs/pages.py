@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-__all__ = ["NEEDS", "PAGES", "ROOT", "Block", "anchors", "blocks", "links", "name_of", "spans"]
+__all__ = ["NEEDS", "PAGES", "ROOT", "Block", "anchors", "blocks", "links", "marks", "name_of", "spans"]
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -90,6 +90,11 @@ def spans(page: Path) -> list[tuple[int, str]]:
     """Inline code with its line."""
     text = prose(page)
     return [(text[: m.start()].count("\n") + 1, m[1]) for m in _SPAN.finditer(text)]
+
+
+def marks(page: Path) -> list[str]:
+    """What the page's marks name, whether or not a block follows."""
+    return re.findall(r"<!-- *needs:? *(\w*)", _SPAN.sub("", prose(page)))
 
 
 def links(page: Path) -> list[tuple[int, str]]:

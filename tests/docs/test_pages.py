@@ -19,7 +19,7 @@ import yaml
 
 from catagent.models.config import load_config
 from tests.docs.names import strange
-from tests.docs.pages import NEEDS, PAGES, ROOT, anchors, blocks, links, name_of, prose, spans
+from tests.docs.pages import NEEDS, PAGES, ROOT, anchors, blocks, links, marks, name_of, spans
 from tests.docs.provider import reply
 from tests.docs.samples import SAMPLES
 from tests.docs.shell import LASTING, every_option, lines, parsed, wrong
@@ -161,7 +161,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @every_page
 def test_marks_name_something_known(page: Path) -> None:
-    marked = re.findall(r"<!-- *needs:? *(\w*)", prose(page))
+    marked = marks(page)
     assert len(marked) == sum(1 for block in blocks(page) if block.needs), "a mark without a block"
     assert set(marked) <= NEEDS.keys(), f"{name_of(page)}: {set(marked) - NEEDS.keys()}"
 
