@@ -39,8 +39,9 @@ def model_card(
     labels = "with gold labels" if method.control == "gold" else "without labels"
     said = f"{config.method}` ({method.summary})" if method.summary else f"{config.method}`"
     trained = (
-        f"`{run.model}`, trained {labels} by catagent {environment['catagent']}: GRPO with the method `{said}, "
-        f"for {steps} of {config.max_steps} steps on `{run.data.name}` ({config.settled_kind} tasks)."
+        f"`{run.model}`, trained {labels} by catagent {environment['catagent']}: GRPO with the "
+        f"method `{said}, for {steps} of {config.max_steps} steps on `{run.data.name}` "
+        f"({config.settled_kind} tasks)."
     )
     lines = [
         "---",
@@ -60,8 +61,8 @@ def model_card(
         lines += [f"| {name} | {before[name]:.3f} | {after[name]:.3f} |" for name in before if name in after]
         where = run.held_out.name if run.held_out else ""
         caution = (
-            f"On `{where}`, one run, sampled at temperature {config.temperature:g}. One run shows no difference "
-            "between methods: repeat it over seeds, beside the controls `random` and `placebo`."
+            f"On `{where}`, one run, sampled at temperature {config.temperature:g}. One run shows no "
+            "difference between methods: repeat it over seeds, beside the controls `random` and `placebo`."
         )
         lines += ["", caution]
     else:

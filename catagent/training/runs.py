@@ -28,8 +28,8 @@ _OWN = ("preset", "model", "data", "held_out", "output", "keep", "limit", "callb
 _FREE = frozenset(
     {
         "max_steps", "eval_every", "save_every", "keep_checkpoints", "log_every", "log_completions",
-        "report_to", "judge_patience", "longest_wait", "ddp_timeout", "providers", "stop_entropy", "stop_diversity",
-        "stop_patience", "anchor_batch", "use_cpu", "gradient_checkpointing",
+        "report_to", "judge_patience", "longest_wait", "ddp_timeout", "providers", "stop_entropy",
+        "stop_diversity", "stop_patience", "anchor_batch", "use_cpu", "gradient_checkpointing",
     }
 )  # fmt: skip
 """What may be another when a run goes on: nothing of it changes what is learnt from."""
