@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import typer
 import typer.main
 
 from catagent.cli.main import app
 from tests.docs.pages import ROOT
 
-__all__ = ["LASTING", "OTHERS", "Line", "every_option", "lines", "parsed", "wrong"]
+__all__ = ["LASTING", "OTHERS", "Line", "Refused", "every_option", "lines", "parsed", "wrong"]
+
+Refused: type[Exception] = typer.BadParameter.__mro__[1]
+"""Click's `UsageError`, of the click that typer uses."""
 
 LASTING = {"mcp", "serve"}
 """Commands that run until they are stopped: parsed, and run by the tests of their own."""
@@ -67,7 +71,7 @@ def command() -> Any:
 def parsed(words: tuple[str, ...]) -> str:
     """Parse `catagent …` as the program does, without running it; the path of the command.
 
-    Raises click's `UsageError` for what the program would refuse.
+    Raises `Refused` for what the program would refuse.
     """
     at, rest, context, path = command(), list(words[1:]), None, []
     while True:

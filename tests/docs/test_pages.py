@@ -12,7 +12,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import typer
 import yaml
@@ -22,7 +21,7 @@ from tests.docs.names import strange
 from tests.docs.pages import NEEDS, PAGES, ROOT, anchors, blocks, links, marks, name_of, spans
 from tests.docs.provider import reply
 from tests.docs.samples import SAMPLES
-from tests.docs.shell import LASTING, every_option, lines, parsed, wrong
+from tests.docs.shell import LASTING, Refused, every_option, lines, parsed, wrong
 from tests.doubles import ProviderDouble
 
 SITE = [page for page in PAGES if page.parent != ROOT]
@@ -99,8 +98,8 @@ def test_command_lines_are_accepted(page: Path, tmp_path: Path, monkeypatch: pyt
                     parsed(line.words)
                 except typer.Exit:
                     continue  # --version, --help
-                except click.UsageError as error:
-                    pytest.fail(f"{block.where}: {' '.join(line.words)}: {error.format_message()}")
+                except Refused as error:
+                    pytest.fail(f"{block.where}: {' '.join(line.words)}: {error}")
             else:
                 assert (said := wrong(line)) is None, f"{block.where}: {said}"
 
