@@ -51,6 +51,6 @@ function timeline(usage) {
     shapes.push(svg('text', { x, y: y + 12, class: 'time', 'text-anchor': i === 0 ? 'start' : i === 4 ? 'end' : 'middle' }, `${number((end * i) / 4)} s`));
   }
   const drawing = svg('svg', { class: 'timeline', viewBox: `0 0 1000 ${y + 18}`, role: 'img', 'aria-label': `Timeline. ${words.join('. ')}` }, shapes);
-  return h('div', null, h('h3', null, 'Timeline of requests'), h('div', { class: 'wide' }, drawing),
+  return h('div', null, h('h3', null, 'Timeline of requests'), h('div', { class: 'wide', tabindex: '0', role: 'region', 'aria-label': 'Drawing of the timeline' }, drawing),
     h('p', { class: 'dim' }, `${words.join('; ')}. Hollow: failed or refused. Waiting for the limiter is the space between.`));
 }

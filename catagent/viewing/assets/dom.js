@@ -53,6 +53,9 @@ function chip(kind, text, title) {
   return h('span', { class: `chip ${kind}`, title }, text);
 }
 
+// For screen readers alone.
+const hidden = (text) => h('span', { class: 'hide' }, text);
+
 function section(id, title, ...children) {
   return h('section', { id, 'aria-labelledby': `${id}-title` }, h('h2', { id: `${id}-title` }, title), ...children);
 }

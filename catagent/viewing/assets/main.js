@@ -118,8 +118,8 @@ function theme(chosen) {
   else delete document.documentElement.dataset.theme;
   const names = Object.keys(THEMES);
   const button = $('theme');
-  button.textContent = chosen === 'dark' ? '☾ dark' : chosen === 'light' ? '☀ light' : '◐ auto';
-  button.setAttribute('aria-label', `Colours: ${THEMES[chosen]}. Change`);
+  button.replaceChildren(hidden('colours: '), chosen === 'dark' ? '☾ dark' : chosen === 'light' ? '☀ light' : '◐ auto');
+  button.title = `colours: ${THEMES[chosen]}`;
   button.onclick = () => {
     const next = names[(names.indexOf(chosen) + 1) % names.length];
     try {

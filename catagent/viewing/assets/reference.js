@@ -9,6 +9,7 @@ function promptSection(row) {
 function long(text) {
   const pre = h('pre', { dir: 'auto' }, text);
   if (text.length < 3000) return pre;
+  set(pre, { tabindex: '0', role: 'group', 'aria-label': 'Text' });
   pre.classList.add('folded');
   const button = h('button', { type: 'button', class: 'plain', 'aria-expanded': 'false', onclick: () => {
     const open = pre.classList.toggle('folded') === false;

@@ -46,7 +46,9 @@ function card(rollout, place, lettered) {
     rollout.error && h('p', { class: 'error' }, rollout.error),
     rollout.logprobs && strip(rollout),
     rollout.reasoning && h('details', null, h('summary', null, 'Thinking'), h('pre', { dir: 'auto' }, rollout.reasoning)),
-    rollout.text && h('pre', { class: 'text', dir: 'auto', 'data-place': place }, tokens(rollout)),
+    rollout.text && h('pre', {
+      class: 'text', dir: 'auto', 'data-place': place, tabindex: '0', role: 'group', 'aria-label': `Text of rollout ${place + 1}`,
+    }, tokens(rollout)),
     rollout.tools && h('pre', { class: 'tools' }, rollout.tools),
     (rollout.findings || []).length > 0 && h('div', { class: 'error' }, h('p', null, 'Seems to address its judge:'),
       h('ul', null, rollout.findings.map((f) => h('li', null, `${f.kind}: ${f.excerpt}`)))));

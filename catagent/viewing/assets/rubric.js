@@ -8,13 +8,13 @@ function rubricSection(row) {
     const verdict = (rollout.verdicts || {})[criterion.id] || { state: 'unscored' };
     const p = verdict.probability;
     return h('button', {
-      type: 'button', class: `mark ${verdict.state}`, 'aria-label': `criterion ${n + 1}, rollout ${i + 1}: ${verdict.state}`,
+      type: 'button', class: `mark ${verdict.state}`,
       onclick: (event) => {
         reason.parentElement.querySelectorAll('.mark.on').forEach((one) => one.classList.remove('on'));
         event.currentTarget.classList.add('on');
         explain(reason, criterion, verdict, rollout, i);
       },
-    }, MARKS[verdict.state] || '?', p !== undefined && p !== null && h('small', null, number(p)));
+    }, hidden(`criterion ${n + 1}, rollout ${i + 1}: ${verdict.state} `), MARKS[verdict.state] || '?', p !== undefined && p !== null && h('small', null, number(p)));
   };
   const rows = rubric.criteria.map((criterion, n) => [
     h('span', { dir: 'auto' }, criterion.text), number(criterion.weight),
@@ -67,5 +67,5 @@ function rewardsSection(row) {
   return section('rewards', 'Rewards',
     h('p', { class: 'dim' }, `${rewarded[0][0].reward.name} · mean of those known ${number(mean, 3)}`
       + (values.length < row.rollouts.length ? ` · ${row.rollouts.length - values.length} not known` : '')),
-    table(['rollout', 'reward', ...parts, ...(reasons ? ['reason'] : [])], rows, { caption: 'Rewards' }));
+    table(['rollout', 'reward', ...parts, ...(reasons ? ['reason'] : [])], rows, { caption: 'Rewards by rollout' }));
 }
