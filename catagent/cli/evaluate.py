@@ -29,7 +29,7 @@ from catagent.evaluation.benchmarks import BENCHMARKS
 from catagent.evaluation.compare import compared, read_evaluation
 from catagent.evaluation.report import report_page
 from catagent.evaluation.result import Evaluation
-from catagent.evaluation.tables import Table
+from catagent.evaluation.tables import Table, summary_table
 
 __all__ = ["Options", "compare", "run"]
 
@@ -110,8 +110,8 @@ def _conclude(found: Evaluation, report: Path, options: Options) -> int:
     if options.as_json:
         sys.stdout.buffer.write(orjson.dumps(found.as_dict(), option=orjson.OPT_INDENT_2) + b"\n")
     else:
-        for table in found.tables[:4]:
-            show(table)
+        if found.scores.records:
+            show(summary_table(found.scores))
     if not options.quiet:
         for note in found.notes:
             console.print(Text(note, style="dim"), soft_wrap=True)
@@ -130,7 +130,7 @@ def show(table: Table) -> None:
     rich = RichTable(title=table.title, title_justify="left", box=None, pad_edge=False)
     for place, heading in enumerate(table.headings):
         left = place < table.text_columns
-        rich.add_column(heading, justify="left" if left else "right", no_wrap=left)
+        rich.add_column(heading, justify="left" if left else "right", no_wrap=not left, overflow="fold")
     for row in table.rows:
         rich.add_row(*map(Text, row))
     out = Console(highlight=False)

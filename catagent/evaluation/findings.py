@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from catagent.evaluation.records import Record
-from catagent.evaluation.scores import Scores, majority_family
+from catagent.evaluation.scores import Scores, majority_family, remembered
 from catagent.evaluation.significance import (
     Difference,
     holm,
@@ -60,6 +60,7 @@ class Comparison:
     corrected: float | None = None
 
 
+@remembered
 def comparisons(scores: Scores, pairs: Sequence[tuple[str, str]]) -> list[Comparison]:
     """Each pair compared, with p values corrected over all of them."""
     found = []
@@ -108,6 +109,7 @@ class Departure:
     rescued: int
 
 
+@remembered
 def departures(scores: Scores, methods: Sequence[str]) -> list[Departure]:
     """One row a method, over all records."""
     return [_departure(scores, method) for method in methods if not scores.open]
@@ -173,6 +175,7 @@ def placebos_of(arms: Sequence[str]) -> list[str]:
     return [a for a in arms if a.startswith("placebo_")]
 
 
+@remembered
 def placebo_shares(scores: Scores, methods: Sequence[str], bases: Sequence[str]) -> list[Share]:
     """Each method that asks a model, against each placebo, over each base."""
     found = []
@@ -204,6 +207,7 @@ class Point:
     oracle: float
 
 
+@remembered
 def curve(scores: Scores) -> list[Point]:
     """Accuracy as a function of G from the same rollouts, for k from 1 to the size of the pool."""
     usable = [r for r in scores.records if not r.open and _decided(r)]
@@ -248,6 +252,7 @@ class Matched:
     beyond: bool
 
 
+@remembered
 def matched(scores: Scores, methods: Sequence[str]) -> list[Matched]:
     """Each method matched by generations and, where tokens are known, by tokens."""
     found = []

@@ -6,20 +6,37 @@ that picks a right rollout where there is one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from statistics import fmean
-from typing import NamedTuple, TypeAlias
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 from catagent.evaluation.metering import NOTHING, Cost
 from catagent.evaluation.records import Drawn, Outcome, Record
 from catagent.evaluation.significance import mean_interval, standard_error
 from catagent.evaluation.statistics import Estimate
 
-__all__ = ["ABSTENTIONS", "Accuracy", "Scores", "majority_family"]
+__all__ = ["ABSTENTIONS", "Accuracy", "Scores", "majority_family", "remembered"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Column: TypeAlias = dict[str, float]
 ABSTENTIONS = "A reference without a final answer counts as wrong; “guessing” counts the answer of its text."
+
+
+def remembered(of: Callable[Concatenate[Scores, P], T]) -> Callable[Concatenate[Scores, P], T]:
+    """What is computed from scores is computed once: tables, plots and JSON ask for the same figures."""
+
+    @functools.wraps(of)
+    def asked(scores: Scores, /, *arguments: P.args, **options: P.kwargs) -> T:
+        key = (of.__qualname__, repr(arguments), repr(sorted(options.items())))
+        if key not in scores.memory:
+            scores.memory[key] = of(scores, *arguments, **options)
+        found: T = scores.memory[key]
+        return found
+
+    return asked
 
 
 class Accuracy(NamedTuple):
@@ -43,6 +60,7 @@ class Scores:
     """The columns of some records. Records with an error are left out and counted in `lost`."""
 
     def __init__(self, records: Sequence[Record]) -> None:
+        self.memory: dict[tuple[str, str, str], Any] = {}
         self.lost = sum(r.error is not None for r in records)
         self.records = [r for r in records if r.error is None]
         self.n = max((r.n for r in self.records), default=0)
@@ -73,6 +91,7 @@ class Scores:
             return best if best > 0 or len(known) == len(group) else None
         return None
 
+    @remembered
     def column(self, method: str, *, guessing: bool = False, seed: int | None = None) -> Column:
         """The value of each question that has one, averaged over seeds, or under one of them."""
         found: dict[str, list[float]] = {}
@@ -83,6 +102,7 @@ class Scores:
                     found.setdefault(record.id, []).append(value)
         return {name: fmean(values) for name, values in found.items()}
 
+    @remembered
     def accuracy(self, method: str) -> Accuracy:
         """The mean over questions with all that one should know about it."""
         column = self.column(method)
@@ -142,12 +162,14 @@ class Scores:
         costs = [c for r in self.records if (c := r.rollout_cost) is not None]
         return _mean(costs)
 
+    @remembered
     def own(self, method: str) -> dict[str, Cost]:
         """What a method takes a question beyond its rollouts, by role."""
         outcomes: list[Outcome] = [r.outcomes[method] for r in self.records if method in r.outcomes]
         roles = dict.fromkeys(role for o in outcomes for role in o.cost)
         return {role: _mean([o.cost.get(role, NOTHING) for o in outcomes]) for role in roles}
 
+    @remembered
     def cost(self, method: str) -> Cost:
         """What a method takes a question, its rollouts included."""
         rollouts = Cost(*(v * self.size_of(method) for v in self.rollout))

@@ -27,6 +27,7 @@ __all__ = [
     "percent",
     "points",
     "ranged",
+    "summary_table",
     "tables_of",
 ]
 
@@ -110,6 +111,28 @@ def tables_of(scores: Scores) -> list[Table]:
         _group_table(scores),
     ]
     return [table for table in made if table is not None and table.rows]
+
+
+def summary_table(scores: Scores) -> Table:
+    """What fits a terminal: accuracy, the difference from the majority (or one rollout), and tokens."""
+    base = "majority" if "majority" in scores.arms else "single"
+    found = {c.method: c for c in comparisons(scores, [(m, base) for m in scores.arms if m != base])}
+    undecided = any(scores.accuracy(m).undecided for m in scores.methods)
+    rows = []
+    for method in scores.methods:
+        a, c = scores.accuracy(method), found.get(method)
+        tokens = None if method == scores.oracle else scores.cost(method).tokens
+        rows.append(
+            (
+                method, f"{percent(a.interval.value)} {_interval(a.interval)}",
+                f"{points(c.difference.value)} {ranged(c.difference)}" if c else _NONE,
+                p_value(c.difference.p) if c else _NONE, _count(tokens),
+                *([str(a.undecided)] if undecided else []),
+            )
+        )  # fmt: skip
+    score = "score" if scores.open else "accuracy"
+    headings = ("method", f"{score}, 95%", f"− {base}, 95%", "p", "tokens", *(["undecided"] * undecided))
+    return Table(f"{score.capitalize()} over {len(scores.ids)} questions", headings, tuple(rows))
 
 
 def accuracy_table(scores: Scores) -> Table:
