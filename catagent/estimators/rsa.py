@@ -15,8 +15,8 @@ from pydantic import Field
 from catagent.agents.synthesizer import Synthesizer
 from catagent.errors import AccountError, EstimationError, ModelError
 from catagent.estimators import Estimator, EstimatorContext, estimator
-from catagent.estimators.election import elected
 from catagent.estimators.costs import EstimatorCost, Lengths, syntheses
+from catagent.estimators.election import elected
 from catagent.estimators.majority import voted
 from catagent.estimators.selection import candidates
 from catagent.estimators.synthesis import seen_question

@@ -16,12 +16,14 @@ from catagent.errors import AccountError, EstimationError, ModelError
 from catagent.estimators import Estimator, EstimatorContext, estimator
 from catagent.estimators.costs import EstimatorCost, Lengths, syntheses
 from catagent.estimators.majority import voted
-from catagent.messages import Reference, RolloutGroup, Task
+from catagent.messages import Answer, Reference, RolloutGroup, Task
 
-__all__ = ["question_of", "seen_question", "states_an_answer"]
+__all__ = ["question_of", "seen_question", "sharing", "states_an_answer"]
 
 
-def _cost(n: int, lengths: Lengths, *, view: str | None = None, of: int | None = None) -> EstimatorCost:
+def _cost(
+    n: int, lengths: Lengths, *, view: str | None = None, of: int | None = None, support: int = 0
+) -> EstimatorCost:
     seen = min(n, of or n)
     return syntheses(1, seen, lengths, aware=view == "aware", rollouts=seen)
 
@@ -32,12 +34,14 @@ def synthesis(
     *,
     view: Literal["blind", "aware"] | None = None,
     of: Annotated[int, Field(ge=1)] | None = None,
+    support: Annotated[int, Field(ge=0)] = 0,
 ) -> Estimator:
     """A new text in which the anchor reconciles the rollouts.
 
     Costs one call, more when they do not fit at once. `view` says whether the anchor sees the question (by
     default as `question_aware` says); `of` keeps it to the first so many surviving rollouts, so that `of=1`
-    is the paper's synthesis of one rollout.
+    is the paper's synthesis of one rollout. `support` is how many rollouts must share its final answer for
+    it to stand against the vote.
     """
     question = seen_question(context, view)
     synthesize = Synthesizer(context.anchor, context.prompts, question=question, emit=context.emit)
@@ -55,6 +59,10 @@ def synthesis(
             return await voted(group, "the synthesis states no final answer")
         if not reference.text:
             return await voted(group, "the synthesis is empty")
+        if support and group.kind != "open" and (found := await sharing(reference.answer, group)) < support:
+            return await voted(
+                group, f"{found} rollouts share the answer of the synthesis, {support} are asked for"
+            )
         return reference
 
     return estimate
@@ -69,8 +77,13 @@ async def states_an_answer(reference: Reference, group: RolloutGroup) -> bool:
     answer = reference.answer
     if answer is None or answer.source not in ("phrase", "last_line"):
         return answer is not None
+    return await sharing(answer, group) > 0
+
+
+async def sharing(answer: Answer | None, group: RolloutGroup) -> int:
+    """How many of the surviving rollouts state this answer."""
     found = await acluster([answer, *(r.answer for r in group.survivors)])
-    return any(0 in members and len(members) > 1 for members in found.classes)
+    return next((len(members) - 1 for members in found.classes if 0 in members), 0)
 
 
 def seen_question(context: EstimatorContext, view: Literal["blind", "aware"] | None) -> str | None:

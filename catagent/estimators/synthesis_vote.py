@@ -13,17 +13,19 @@ from pydantic import Field
 from catagent.agents.synthesizer import Synthesizer
 from catagent.errors import AccountError, EstimationError, ModelError
 from catagent.estimators import Estimator, EstimatorContext, estimator
-from catagent.estimators.election import elected
 from catagent.estimators.costs import EstimatorCost, Lengths, syntheses
+from catagent.estimators.election import elected
 from catagent.estimators.majority import voted
-from catagent.estimators.synthesis import seen_question, states_an_answer
+from catagent.estimators.synthesis import seen_question, sharing, states_an_answer
 from catagent.gathering import gathered
 from catagent.messages import Reference, RolloutGroup
 
 __all__: list[str] = []
 
 
-def _cost(n: int, lengths: Lengths, *, samples: int = 3, view: str | None = None) -> EstimatorCost:
+def _cost(
+    n: int, lengths: Lengths, *, samples: int = 3, view: str | None = None, support: int = 0
+) -> EstimatorCost:
     return syntheses(samples, n, lengths, aware=view == "aware", rollouts=n)
 
 
@@ -33,8 +35,11 @@ def synthesis_vote(
     *,
     samples: Annotated[int, Field(ge=1, le=64)] = 3,
     view: Literal["blind", "aware"] | None = None,
+    support: Annotated[int, Field(ge=0)] = 0,
 ) -> Estimator:
     """The vote of several syntheses. Costs `samples` calls; an open task has one synthesis, without a vote.
+
+    `support` is how many rollouts must share the winner's answer for it to stand against their own vote.
 
     When no synthesis states an answer, or neither they nor the rollouts prefer one, the vote of the
     rollouts stands in and the reference says so.
@@ -67,6 +72,8 @@ def synthesis_vote(
             stated = sum(t.answer is not None for t in written)
             reason = f"{stated} syntheses are tied" if stated else "no synthesis states a final answer"
             return await voted(group, reason)
+        if support and (found := await sharing(winner.answer, group)) < support:
+            return await voted(group, f"{found} rollouts share the winner's answer, {support} are asked for")
         return winner.model_copy(update={"method": "synthesis_vote"})
 
     return estimate

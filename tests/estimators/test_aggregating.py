@@ -210,3 +210,24 @@ async def test_rounds_of_the_anchor_are_told() -> None:
             async with cat_on(double) as cat:
                 await cat.score("q", SPLIT, estimator=name, kind="verifiable", emit=heard.append)
         assert [(e.round, e.groups) for e in heard if e.type == "synthesis_started"] == rounds
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "answer", "by"),
+    [
+        ("synthesis:support=1", "9", "4", "majority"),
+        ("synthesis:support=1", "6", "6", "synthesis"),
+        ("synthesis:support=2", "6", "4", "majority"),
+        ("synthesis:support=2", "4.0", "4.0", "synthesis"),
+        ("synthesis", "9", "9", "synthesis"),
+        ("synthesis_vote:support=1", "9", "4", "majority"),
+        ("synthesis_vote:support=1", "6", "6", "synthesis_vote"),
+    ],
+)
+async def test_a_synthesis_that_too_few_rollouts_share_gives_way_to_the_vote(
+    name: str, said: str, answer: str, by: str
+) -> None:
+    solution, _ = await estimated(name, writing(said))
+    assert (solution.answer, method(solution)) == (answer, by)
+    fallback = (solution.reference and solution.reference.fallback) or ""
+    assert ("asked for" in fallback) is (by == "majority")
