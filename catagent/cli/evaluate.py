@@ -219,6 +219,9 @@ class _View(contextlib.AbstractContextManager["_View"]):
             self._lines = asyncio.create_task(self._plain())
 
     def __exit__(self, *_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):  # what follows can be interrupted as usual
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                asyncio.get_running_loop().remove_signal_handler(number)
         if self._live is not None:
             self._live.stop()
         if self._lines is not None:

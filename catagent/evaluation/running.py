@@ -312,6 +312,7 @@ def _line(name: str, outcome: Outcome) -> str:
     if outcome.error:
         return f"{name}: failed, {outcome.error}"
     answer = outcome.answer if outcome.answer is not None else "no final answer"
-    value = "undecided" if outcome.value is None else f"{outcome.value:g}"
+    known = {None: "undecided", 1.0: "right", 0.0: "wrong"}
+    value = known.get(outcome.value, f"score {outcome.value}")
     also = f" ({outcome.fallback})" if outcome.fallback else ""
-    return f"{name}: {answer} · value {value}{also}"
+    return f"{name}: {answer} · {value}{also}"

@@ -12,6 +12,7 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
+from catagent.evaluation.healthbench import healthbench_mean
 from catagent.evaluation.metering import NOTHING, Cost
 from catagent.evaluation.records import Drawn, Outcome, Record
 from catagent.evaluation.significance import mean_interval, standard_error
@@ -112,7 +113,7 @@ class Scores:
         abstained = sum(o.abstained for o in outcomes)
         interval = mean_interval(list(column.values()))
         if self.open and interval.value is not None:
-            interval = interval._replace(value=min(1.0, max(0.0, interval.value)))
+            interval = interval._replace(value=healthbench_mean(column.values()))
         return Accuracy(
             interval=interval,
             over_questions=standard_error(list(column.values())),
