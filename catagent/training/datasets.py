@@ -6,6 +6,7 @@ request and no table of completions holds one.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ __all__ = ["PromptData", "Prompts", "read_prompts"]
 PromptData: TypeAlias = "str | Path | Prompts | Iterable[str | Mapping[str, Any]]"
 """A file, rows, a `datasets.Dataset`, or prompts that were read before."""
 
+_log = logging.getLogger("catagent.training")
 _LABELS = ("label", "answer", "gold")
 _PROMPTS = ("messages", "prompt")
 
@@ -46,6 +48,20 @@ class Prompts:
     def labelled(self) -> bool:
         """Whether there is any label."""
         return any(label is not None for label in self.labels)
+
+    def kept(self, rows: Sequence[int]) -> Prompts:
+        """Only these rows."""
+        columns = tuple(self.columns[i] for i in rows) if self.columns else ()
+        return Prompts(tuple(self.messages[i] for i in rows), tuple(self.labels[i] for i in rows), columns)
+
+    def fitting(self, tokenizer: Any, most: int, *, chat: bool) -> Prompts:
+        """Without the prompts of more than `most` tokens. Raises `ConfigError` when none is left."""
+        rows = [i for i, m in enumerate(self.messages) if len(_tokens(tokenizer, m, chat=chat)) <= most]
+        if not rows:
+            raise ConfigError(f"every prompt has more than {most} tokens: raise max_prompt_tokens")
+        if left := len(self) - len(rows):
+            _log.warning("%d of %d prompts have more than %d tokens and are left out", left, len(self), most)
+        return self.kept(rows)
 
     def dataset(self, *, chat: bool, instruction: str | None = None, columns: bool = False) -> Any:
         """The `datasets.Dataset` for TRL: `prompt` and `row`, and further columns when asked for."""
@@ -118,6 +134,14 @@ def _messages(row: Mapping[str, Any], where: str) -> tuple[ChatMessage, ...]:
     if isinstance(given, Sequence) and given and all(isinstance(m, Mapping) and m.get("role") for m in given):
         return tuple(dict(m) for m in given)
     raise ConfigError(f"{where} has no prompt: `prompt` is a text or messages, `messages` are messages")
+
+
+def _tokens(tokenizer: Any, messages: Sequence[ChatMessage], *, chat: bool) -> list[int]:
+    text = _plain_text(messages)
+    if chat:
+        plain = [{"role": str(m["role"]), "content": _text(m)} for m in messages]
+        text = tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=True)
+    return list(tokenizer(text, add_special_tokens=not chat)["input_ids"])
 
 
 def _text(message: Mapping[str, Any]) -> str:

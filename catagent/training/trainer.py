@@ -27,6 +27,7 @@ from catagent.training.checks import AnchorCheck
 from catagent.training.config import CaTConfig
 from catagent.training.datasets import Prompts, instruction_for, read_prompts
 from catagent.training.divergence import divergence
+from catagent.training.engine import EngineGenerator
 from catagent.training.exchange import Exchange
 from catagent.training.failures import TrainingStopped
 from catagent.training.generation import Generator
@@ -135,6 +136,8 @@ class CaTTrainer(_Base):
         policy = load_policy(model, processing_class, config, backend, peft_config)
         tokenizer = policy.tokenizer
         chat = bool(tokenizer.chat_template) if config.chat is None else config.chat
+        if (most := config.max_prompt_tokens) is not None:
+            data = data.fitting(tokenizer, most, chat=chat)
         instruction = instruction_for(config.settled_kind, templates) if config.instruct and chat else None
         columns = bool(reward_funcs)
         grpo = grpo_config(config, self.cat_output, evaluate=held_out is not None)
@@ -195,7 +198,8 @@ class CaTTrainer(_Base):
         spread = self.cat_spread
         together = spread and self.accelerator.num_processes > 1
         self._weights = anchor_weights(self.cat_anchor if local else "policy", self)
-        self.cat_generator = Generator(
+        made = EngineGenerator if local and self.cat_anchor == "unsloth_vllm" else Generator
+        self.cat_generator = made(
             self._weights, policy.tokenizer, sampling, chat=chat, template=dict(config.chat_template_kwargs),
             context=window, at_once=config.anchor_batch,
             seed=config.seed * 1_000_003 + self.accelerator.process_index,
