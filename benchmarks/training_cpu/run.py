@@ -36,7 +36,7 @@ MODEL = "embedded/smollm2-135m"
 HERE = Path(__file__).parent
 RUNS = HERE / "runs"
 WORK = Path(tempfile.gettempdir()) / "catagent-training-cpu"
-METHODS = ("cat", "majority", "random", "gold", "placebo", "placebo_none")
+METHODS = ("cat", "majority", "placebo", "random", "gold")
 LAYERS = {
     "upper": r".*\.layers\.2\d\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)",
     "all": r".*\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)",
@@ -67,14 +67,14 @@ def loaded() -> tuple[Any, Any]:
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
-    """Measures the policy on the validation split every few steps."""
+    """Measures the policy on the validation split every few steps; never when `every` is 0."""
 
     def __init__(self, tokenizer: Any, task: Task, every: int) -> None:
         self.tokenizer, self.task, self.every = tokenizer, task, every
         self.curve: dict[int, dict[str, list[float]]] = {}
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        if state.global_step % self.every == 0:
+        if self.every and state.global_step % self.every == 0:
             asked = self.task.splits["validation"]
             self.curve[state.global_step] = measured(model, self.tokenizer, self.task, asked)
 
@@ -173,7 +173,7 @@ def final(names: list[str], seeds: int, methods: list[str]) -> None:
     for name in names:
         kept(RUNS / f"{name}-before.json", lambda _, n=name: before(n, test=True))
     for seed, name, by in itertools.product(range(seeds), names, methods):
-        chosen = settings_of(name)
+        chosen = settings_of(name) | {"watch": 0}
         path = RUNS / f"{name}-{by}-{seed}.json"
         kept(path, lambda work, n=name, b=by, s=seed, c=chosen: train(n, b, s, c, work, test=True))
 

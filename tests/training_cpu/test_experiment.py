@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks.training_cpu.analysis import Measured, against
-from benchmarks.training_cpu.exact import right_lines
+from benchmarks.training_cpu.exact import right_lines, samples
 from benchmarks.training_cpu.tasks import TASKS, anchor_prompt, said
 from tests.training import tiny
 
@@ -90,3 +90,19 @@ def test_the_probability_of_a_line_is_the_product_over_its_tokens_whatever_stand
         for t, value in expected.items():
             assert line.p[t] == pytest.approx(value, rel=1e-3)
         assert line.greedy == likeliest
+
+
+def test_samples_come_from_the_distribution_that_is_computed():
+    model, tokenizer = tiny.model(), tiny.tokenizer()
+    prompts = ["2 + 3?", "2 + 3, and then 4 + 3?"]
+    tokens = tokenizer("\n", add_special_tokens=False)["input_ids"]
+    assert len(tokens) == 1
+    made = samples(model, tokenizer, prompts, count=4000, tokens=1, seed=0)
+    for prompt, texts in zip(prompts, made, strict=True):
+        ids = torch.tensor([tokenizer(prompt, add_special_tokens=False)["input_ids"]])
+        with torch.no_grad():
+            p = model(ids).logits[0, -1].softmax(-1)
+        best = int(p.argmax())
+        share = sum(text == tokenizer.decode([best]) for text in texts) / len(texts)
+        error = math.sqrt(p[best].item() * (1 - p[best].item()) / len(texts))
+        assert share == pytest.approx(p[best].item(), abs=5 * error)
