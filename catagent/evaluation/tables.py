@@ -169,7 +169,7 @@ def accuracy_table(scores: Scores) -> Table:
         f"{ABSTENTIONS} Undecided ones (a comparison that took too long, a lost rollout, no verdict) are "
         "left out. single is the mean over the rollouts, pass@k an oracle that no method can have."
     )
-    return Table("Accuracy", headings, tuple(rows), note)
+    return Table("Scores" if scores.open else "Accuracy", headings, tuple(rows), note)
 
 
 def pairs_of(scores: Scores) -> list[tuple[str, str]]:
@@ -274,6 +274,7 @@ def _matched_table(scores: Scores) -> Table | None:
 
 
 def _cost_table(scores: Scores) -> Table:
+    one = "a full score" if scores.open else "a right one"
     rows = []
     for method in [m for m in scores.methods if m != scores.oracle]:
         cost, right = scores.cost(method), scores.column(method)
@@ -288,8 +289,8 @@ def _cost_table(scores: Scores) -> Table:
             )
         )  # fmt: skip
     headings = (
-        "method", "generations", "requests", "prompt tokens", "completion tokens", "tokens a right one",
-        "cost", "cost a right one",
+        "method", "generations", "requests", "prompt tokens", "completion tokens", f"tokens {one}", "cost",
+        f"cost {one}",
     )  # fmt: skip
     note = (
         "Mean a question, rollouts included, as used: a request for n samples counts its prompt once. "

@@ -184,6 +184,16 @@ async def test_lost_rollouts_and_lost_questions_are_not_wrong_answers() -> None:
     assert any("1 questions have no rollout" in note for note in found.notes)
 
 
+async def test_the_donor_is_the_next_question_that_has_rollouts() -> None:
+    fault = when(lambda body: "What is 2 +" in prompt_of(body), Fault.status_code(400))
+    async with ProviderDouble(reply=adder(), faults=[fault]) as double, cat_on(double, n=2) as cat:
+        found = await evaluate(sums(3), cat=cat, methods="placebo_other")
+        shown = [prompt_of(r.body) for r in double.requests if "UNIFIED" in prompt_of(r.body)]
+    assert [r.donor for r in found.records] == ["q3", None, "q1"]
+    assert sorted("boxed{6}" in p for p in shown) == [False, True]
+    assert not any("boxed{4}" in p for p in shown)
+
+
 async def test_what_every_question_would_meet_ends_the_run(tmp_path: Path) -> None:
     async with ProviderDouble(reply=adder(), key="right") as double, cat_on(double, n=2) as cat:
         with pytest.raises(AccountError):
@@ -253,9 +263,10 @@ def command(folder: Path) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_in_the_middle_the_same_command_goes_on(tmp_path: Path, how: signal.Signals) -> None:
-    rows = sums(12)
+    rows = sums(40)
     (tmp_path / "sums.jsonl").write_text("\n".join(map(json.dumps, rows)))
     double = ProviderDouble(reply=adder(lambda q, r: noise(q, r) < 0.7), latency=0.05)
     with double:
@@ -264,20 +275,20 @@ def test_killed_in_the_middle_the_same_command_goes_on(tmp_path: Path, how: sign
             "limits: {start: 1, max_concurrency: 2}}\n"
         )
         first = subprocess.Popen(command(tmp_path), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-        patience = time.monotonic() + 60
+        patience = time.monotonic() + 120
         while len(double.requests) < 10 and time.monotonic() < patience:
             time.sleep(0.02)
         first.send_signal(how)
-        said = first.communicate(timeout=60)[1]
+        said = first.communicate(timeout=120)[1]
         assert first.returncode == (-9 if how == signal.SIGKILL else 3), said
         bought = len(double.requests)
-        assert 10 <= bought < 24
+        assert 10 <= bought < 80
         if how == signal.SIGINT:
             assert "it was interrupted; run the same command again" in said
             assert "Incomplete" in (tmp_path / "out" / "results.md").read_text()
         done = subprocess.run(command(tmp_path), cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-    assert len(double.requests) <= 24 + 4  # what was in flight is bought again
+    assert len(double.requests) <= 80 + 6  # what was in flight is bought again
     records = read_records(tmp_path / "out")
-    assert [r.id for r in records] == [f"q{i}" for i in range(1, 13)]
+    assert [r.id for r in records] == [f"q{i}" for i in range(1, 41)]
     assert "Every question" in (tmp_path / "out" / "report.html").read_text()
