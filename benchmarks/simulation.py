@@ -136,7 +136,10 @@ def agreeing(chosen: dict[str, Policy], seed: int, n: int = 8, agree: float = 0.
         groups = sum(map(len, bins))
         cells = []
         for inside in bins:
-            vote, one, _ = (sum(column) / max(1, len(inside)) for column in zip(*inside, strict=True))
+            if not inside:
+                cells.append("none")
+                continue
+            vote, one, _ = (sum(column) / len(inside) for column in zip(*inside, strict=True))
             cells.append(f"{len(inside) / groups:.0%}: {share(vote)}, {share(one)}")
         by_vote, asked = bins[0], [*bins[1], *bins[2]]
         accuracy = (sum(v for v, _, _ in by_vote) + sum(s for _, _, s in asked)) / groups
