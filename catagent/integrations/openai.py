@@ -12,15 +12,13 @@ transport, in the protocol's own words, so that conversions, streaming and error
 from __future__ import annotations
 
 import importlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from typing import Any
-
-import orjson
 
 from catagent.background import run_in_background
 from catagent.cat import CaT
-from catagent.completions import ApiError, Chunks, Final, Head, complete, model_names, request_of, stream
-from catagent.integrations.chat import default_cat, in_background, status_of
+from catagent.integrations.answering import BASE_URL, answer
+from catagent.integrations.chat import default_cat, in_background
 from catagent.integrations.extras import absent
 
 try:
@@ -30,45 +28,50 @@ except ImportError as error:
 
 __all__ = ["async_client", "client"]
 
-_BASE = "http://catagent.invalid/v1"
-_JSON = {"content-type": "application/json"}
 # The library's own HTTP client: httpx up to its version 2, httpx2 since.
 _http: Any = importlib.import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.partition(".")[0])
 
 
-def async_client(cat: CaT | None = None) -> openai.AsyncOpenAI:
-    """An `AsyncOpenAI` that asks `cat`, by default the process's own. It sends nothing over the network."""
-    http = openai.DefaultAsyncHttpxClient(transport=_AsyncTransport(cat))
-    return openai.AsyncOpenAI(api_key="in-process", base_url=_BASE, max_retries=0, http_client=http)
+def async_client(cat: CaT | None = None, options: Mapping[str, Any] | None = None) -> openai.AsyncOpenAI:
+    """An `AsyncOpenAI` that asks `cat`, by default the process's own. It sends nothing over the network.
+
+    `options` are those of `extra_body={"catagent": {…}}` for requests that bring none.
+    """
+    http = openai.DefaultAsyncHttpxClient(transport=_AsyncTransport(cat, options))
+    return openai.AsyncOpenAI(api_key="in-process", base_url=BASE_URL, max_retries=0, http_client=http)
 
 
-def client(cat: CaT | None = None) -> openai.OpenAI:
+def client(cat: CaT | None = None, options: Mapping[str, Any] | None = None) -> openai.OpenAI:
     """The same for callers that are not async."""
-    http = openai.DefaultHttpxClient(transport=_Transport(cat))
-    return openai.OpenAI(api_key="in-process", base_url=_BASE, max_retries=0, http_client=http)
+    http = openai.DefaultHttpxClient(transport=_Transport(cat, options))
+    return openai.OpenAI(api_key="in-process", base_url=BASE_URL, max_retries=0, http_client=http)
 
 
 class _AsyncTransport(_http.AsyncBaseTransport):
-    def __init__(self, cat: CaT | None) -> None:
+    def __init__(self, cat: CaT | None, options: Mapping[str, Any] | None) -> None:
         self._cat = cat
+        self._options = options
 
     async def handle_async_request(self, request: Any) -> Any:
-        status, headers, body = await _answer(request, await request.aread(), self._cat or default_cat())
-        if isinstance(body, bytes):
-            return _http.Response(status, headers=headers, content=body)
-        return _http.Response(status, headers=headers, stream=_AsyncStream(body))
+        content = await request.aread()
+        cat = self._cat or default_cat()
+        made = await answer(request.method, request.url.path, content, cat, self._options)
+        if isinstance(made.body, bytes):
+            return _http.Response(made.status, headers=made.headers, content=made.body)
+        return _http.Response(made.status, headers=made.headers, stream=_AsyncStream(made.body))
 
 
 class _Transport(_http.BaseTransport):
-    def __init__(self, cat: CaT | None) -> None:
+    def __init__(self, cat: CaT | None, options: Mapping[str, Any] | None) -> None:
         self._cat = cat
+        self._options = options
 
     def handle_request(self, request: Any) -> Any:
-        work = _answer(request, request.read(), self._cat or default_cat())
-        status, headers, body = run_in_background(work)
-        if isinstance(body, bytes):
-            return _http.Response(status, headers=headers, content=body)
-        return _http.Response(status, headers=headers, stream=_Stream(body))
+        content, cat = request.read(), self._cat or default_cat()
+        made = run_in_background(answer(request.method, request.url.path, content, cat, self._options))
+        if isinstance(made.body, bytes):
+            return _http.Response(made.status, headers=made.headers, content=made.body)
+        return _http.Response(made.status, headers=made.headers, stream=_Stream(made.body))
 
 
 class _AsyncStream(_http.AsyncByteStream):
@@ -92,51 +95,3 @@ class _Stream(_http.SyncByteStream):
 
     def close(self) -> None:
         run_in_background(self._raw.aclose())
-
-
-async def _answer(
-    request: Any, content: bytes, cat: CaT
-) -> tuple[int, dict[str, str], bytes | AsyncGenerator[bytes, None]]:
-    """Status, headers, and the body or its events."""
-    path = request.url.path.removeprefix("/v1")
-    if request.method == "GET" and path == "/models":
-        listed = [
-            {"id": n, "object": "model", "created": 0, "owned_by": "catagent"} for n in model_names(cat)
-        ]
-        return 200, _JSON, orjson.dumps({"object": "list", "data": listed})
-    try:
-        if request.method != "POST" or path != "/chat/completions":
-            raise ApiError(404, f"{request.method} {path} is not here: there are chat completions and models")
-        asked = request_of(orjson.loads(content))
-        if not asked.stream:
-            return 200, _JSON, orjson.dumps(await complete(asked, cat))
-        head = Head(asked.model)
-        items = stream(asked, cat, head=head)
-        first = await anext(items)  # what is wrong with the request is said with a status
-    except ApiError as error:
-        return _refusal(error)
-
-    async def events() -> AsyncGenerator[bytes, None]:
-        chunks = Chunks(head, usage=asked.wants_usage)
-        item = first
-        try:
-            while True:
-                for chunk in chunks.of(item):
-                    yield b"data: " + orjson.dumps(chunk) + b"\n\n"
-                if isinstance(item, Final):
-                    break
-                item = await anext(items)
-            yield b"data: [DONE]\n\n"
-        except ApiError as error:
-            yield b"data: " + orjson.dumps(error.body) + b"\n\n"
-        finally:
-            await items.aclose()
-
-    return 200, {"content-type": "text/event-stream"}, events()
-
-
-def _refusal(error: ApiError) -> tuple[int, dict[str, str], bytes]:
-    headers = {**_JSON, "x-should-retry": "true" if error.again else "false"}
-    if error.retry_after is not None:
-        headers["retry-after"] = f"{error.retry_after:g}"
-    return status_of(error), headers, orjson.dumps(error.body)
