@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -160,32 +161,38 @@ def run(
         line = command(contestant, base, folder, pythons)
         with (folder / "said").open("wb") as said:
             began = time.monotonic()
-            process = subprocess.Popen(line, cwd=folder, env=env, stdout=said, stderr=said)
+            process = subprocess.Popen(
+                line, cwd=folder, env=env, stdout=said, stderr=said, start_new_session=True
+            )
             ended, status, used = os.wait4(process.pid, os.WNOHANG)
             while not ended and time.monotonic() < began + patience:
                 time.sleep(0.01)
                 ended, status, used = os.wait4(process.pid, os.WNOHANG)
             if not ended:
-                process.terminate()
+                os.killpg(process.pid, signal.SIGKILL)
                 _, status, used = os.wait4(process.pid, 0)
             seconds = time.monotonic() - began
             process.returncode = os.waitstatus_to_exitcode(status)
-        answers: dict[int, object] = {}
+        done: set[int] = set()  # a tied vote is a row that is done, whether or not one of the two is picked
         if (folder / "out.jsonl").is_file():
             with (folder / "out.jsonl").open() as file:
-                answers = {line["id"]: line["answer"] for line in map(json.loads, file)}
+                done = {line["id"] for line in map(json.loads, file) if not line.get("error")}
         received, refused = asyncio.run(counted(base))
-        if not answers and not storm:
-            raise SystemExit(f"{contestant.name} answered nothing:\n{(folder / 'said').read_text()[-3000:]}")
-    return Run(
+        if not done:
+            print(f"nothing answered; it said:\n{(folder / 'said').read_text()[-2000:]}", file=sys.stderr)
+    found = Run(
         seconds=seconds,
         cpu=used.ru_utime + used.ru_stime,
         memory=used.ru_maxrss / 1024,
-        answered=sum(answer is not None for answer in answers.values()),
+        answered=len(done),
         requests=received,
         refused=refused,
         failed=process.returncode != 0,
     )
+    print(
+        f"{contestant.name}: {rows} prompts, {'storm, ' if storm else ''}{found}", file=sys.stderr, flush=True
+    )
+    return found
 
 
 def middle(runs: list[Run], what: str) -> float:
@@ -240,7 +247,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--latency", type=float, default=0.2, help="seconds a reply")
     parser.add_argument("--storm", type=float, default=15.0, help="seconds in which half is refused; 0: none")
-    parser.add_argument("--patience", type=float, default=300.0, help="seconds after which a run is ended")
+    parser.add_argument("--patience", type=float, default=600.0, help="seconds after which a run is ended")
     parser.add_argument(
         "--only", nargs="+", help="peers: openai, its_hub, curator, inspect, optillm, catagent"
     )
@@ -252,7 +259,6 @@ def main() -> None:
     found = {contestant: Runs() for contestant in chosen}
     for turn in range(a.rounds):
         for contestant, runs in found.items():
-            print(f"round {turn + 1}: {contestant.name}", file=sys.stderr, flush=True)
             common = {"latency": a.latency, "patience": a.patience}
             if turn == 0:
                 runs.one.append(run(contestant, pythons, rows=1, storm=0.0, **common))
