@@ -25,8 +25,11 @@ from catagent.cli.download import DownloadBar
 from catagent.cli.running import console, run_command
 from catagent.errors import ConfigError
 from catagent.evaluation.api import METHODS, Progress, evaluate
-from catagent.evaluation.benchmarks import BENCHMARKS
+from catagent.evaluation.benchmarks import BENCHMARKS, load_benchmark
 from catagent.evaluation.compare import compared, read_evaluation
+from catagent.evaluation.forecast import forecast, forecast_table
+from catagent.evaluation.methods import arms_of, method_names
+from catagent.evaluation.questions import Fields
 from catagent.evaluation.report import report_page
 from catagent.evaluation.result import Evaluation
 from catagent.evaluation.tables import Table, summary_table
@@ -61,6 +64,7 @@ class Options:
     calls: int | None
     minutes: float | None
     plots: bool
+    dry_run: bool
     as_json: bool
     quiet: bool
 
@@ -78,6 +82,8 @@ async def _evaluate(options: Options) -> int:
         if o.plots and not plots:
             bar.note("the report will have no plots: pip install 'catagent[eval]', and run this again")
         cat = CaT(**o.cat, note=bar.note, progress=bar.progress)
+        if o.dry_run:
+            return await _forecast(cat, o)
         async with cat:
             found = await evaluate(
                 o.benchmark,
@@ -104,6 +110,35 @@ async def _evaluate(options: Options) -> int:
         console.print(Text("statistics, plots and pages …", style="dim"))
     report = await asyncio.to_thread(found.write, out, plots=plots)
     return _conclude(found, report, o)
+
+
+async def _forecast(cat: CaT, options: Options) -> int:
+    """Print what the evaluation would take, and send nothing."""
+    o = options
+    whole = await load_benchmark(o.benchmark, data=o.data, fields=Fields(**o.fields))
+    benchmark = whole.selected(o.limit, o.shuffle)
+    arms = arms_of(method_names(o.methods or METHODS), cat.n, _sizes(o.sizes))
+    async with cat:
+        run = await cat.begin()
+        models = {role: await run.model(role, start=False) for role in ("sampler", "anchor", "judge")}
+    sent = {**models["sampler"].endpoint.params, **models["sampler"].params, **o.params}
+    reply = sent.get("max_tokens") or sent.get("max_completion_tokens")
+    reply = reply if isinstance(reply, int) else None
+    rows = forecast(
+        benchmark,
+        arms,
+        pool=o.pool or cat.n,
+        seeds=o.seeds,
+        judged=o.judged,
+        at_once=o.together,
+        reply=reply,
+        prices={role: model.endpoint.price for role, model in models.items()},
+    )
+    table = forecast_table(rows, reply=reply)
+    show(table)
+    console.print(Text(f"{len(benchmark.questions)} questions of {benchmark.name}", style="bold"))
+    console.print(Text(table.note, style="dim"), soft_wrap=True)
+    return 0
 
 
 def _conclude(found: Evaluation, report: Path, options: Options) -> int:

@@ -54,6 +54,25 @@ async def test_a_benchmark_from_a_file_to_a_report(setting: Path) -> None:
     assert plain["asked"]["n"] == 4
 
 
+async def test_a_dry_run_says_what_it_would_take_and_sends_nothing(setting: Path) -> None:
+    async with ProviderDouble(reply=adder()) as double:
+        prepared(setting, double, 10)
+        result = await called(
+            "sums.jsonl", "-m", "double/m", "-n", "4", "--seeds", "2", "--methods", "majority,synthesis",
+            "--rollout-tokens", "100", "--dry-run",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        assert not double.requests
+    rows = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines() if line.strip()}
+    assert rows["rollouts"][0] == "80"
+    assert rows["rollouts"][2] == "8,000"
+    assert rows["majority"] == ["0", "0", "0", "$0.0000"]
+    assert rows["synthesis"][0] == "20"
+    assert rows["all"][0] == "100"
+    assert "replies of 100 tokens, the limit that is sent" in result.stderr
+    assert not (setting / "eval-sums-double-m").exists()
+
+
 async def test_two_runs_are_compared(setting: Path) -> None:
     for name, share in (("a", 0.4), ("b", 0.9)):
         async with ProviderDouble(reply=adder(lambda q, r, share=share: noise(q, r) < share)) as double:

@@ -106,6 +106,9 @@ def run(
     max_calls: MaxCalls = None,
     max_minutes: Annotated[float | None, typer.Option(min=0, help="Stop this run after that time.")] = None,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Plots in the report.")] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would take: calls, tokens, cost.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
     quiet: Quiet = False,
     config: ConfigFile = None,
@@ -135,7 +138,7 @@ def run(
         benchmark=benchmark, cat=cat, methods=tuple(methods or ()), pool=pool, sizes=sizes, seeds=seeds,
         limit=limit, shuffle=shuffle, out=out, params=params, data=data, fields=fields, judged=judged,
         together=together, usd=max_usd, tokens=max_tokens, calls=max_calls, minutes=max_minutes, plots=plots,
-        as_json=as_json, quiet=quiet,
+        dry_run=dry_run, as_json=as_json, quiet=quiet,
     )  # fmt: skip
     sys.exit(evaluate(options))
 
