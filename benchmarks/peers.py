@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib.metadata
 import json
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -28,6 +30,8 @@ from pathlib import Path
 
 import aiohttp
 import platformdirs
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 HERE = Path(__file__).parent
 IN_FLIGHT = 64
@@ -230,14 +234,43 @@ def storms(found: dict[Contestant, Runs]) -> None:
         )
 
 
+def weight(distributions: list[importlib.metadata.Distribution]) -> str:
+    """How many packages these are, and their size on disk."""
+    files = (Path(str(one.locate_file(file))) for one in distributions for file in one.files or ())
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    return f"{len(distributions)} packages, {size / 2**20:.0f} MB"
+
+
+def needed(name: str) -> list[importlib.metadata.Distribution]:
+    """A distribution of this environment and all that it requires, without extras of its own."""
+    found: dict[str, importlib.metadata.Distribution] = {}
+    pending = [(canonicalize_name(name), frozenset[str]())]
+    while pending:
+        one, extras = pending.pop()
+        known = one in found
+        distribution = found.setdefault(one, importlib.metadata.distribution(one))
+        for text in distribution.requires or ():
+            requirement = Requirement(text)
+            asked = requirement.marker is None or any(
+                requirement.marker.evaluate({"extra": extra})
+                for extra in (extras if known else {"", *extras})
+            )
+            if asked and (requirement.extras or canonicalize_name(requirement.name) not in found):
+                pending.append((canonicalize_name(requirement.name), frozenset(requirement.extras)))
+    return list(found.values())
+
+
 def versions(pythons: dict[str, Path]) -> None:
-    said = (
-        "import sys, importlib.metadata as m; print(', '.join(f'{n} {m.version(n)}' for n in sys.argv[1:]))"
-    )
+    print(f"- catagent {importlib.metadata.version('catagent')} ({weight(needed('catagent'))})")
     for peer, python in pythons.items():
-        names = [package.split("==")[0].split("[")[0] for package in PACKAGES[peer]]
-        done = subprocess.run([python, "-c", said, *names], check=True, capture_output=True, text=True)
-        print(f"- {done.stdout.strip()}")
+        packages = python.parent.parent / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+        there = importlib.metadata.distributions(path=[str(packages)])
+        mine = [d for d in there if d.name.lower() not in ("pip", "setuptools", "uv")]
+        wanted = {canonicalize_name(re.split(r"[\[=]", package)[0]) for package in PACKAGES[peer]}
+        named = ", ".join(
+            sorted(f"{d.name} {d.version}" for d in mine if canonicalize_name(d.name) in wanted)
+        )
+        print(f"- {named} ({weight(mine)})")
 
 
 def main() -> None:
