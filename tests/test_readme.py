@@ -24,12 +24,15 @@ def environment(double: ProviderDouble) -> dict[str, str]:
 def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     script = tmp_path / "readme.py"
     blocks = [code for language, code in BLOCK.findall(README) if language == "python"]
-    assert len(blocks) >= 3
+    assert len(blocks) >= 4
     checks = [
         (line.split("  # ")[0].strip(), line.rpartition("# ")[2].strip())
-        for line in blocks[-1].splitlines()
+        for block in blocks
+        if "cat.answers." in block
+        for line in block.splitlines()
         if "  # " in line
     ]
+    assert len(checks) == 3
     asserts = "".join(f"assert {code} == {value}, {code!r}\n" for code, value in checks)
     script.write_text("\n".join(blocks) + "\n" + asserts)
     with ProviderDouble(reply=cast(["\\boxed{10000}", "\\boxed{4}"])) as double:
