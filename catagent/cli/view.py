@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,14 @@ def run(options: Options) -> int:
 
 
 def _view(options: Options) -> None:
+    if (ready := _ready(options.source)) is not None:
+        if options.out is not None and options.out != ready:
+            _copied(ready, options.out)
+        if options.port is None:
+            sys.stdout.write(f"{options.out or ready}\n")
+        else:
+            _serve(ready, options.port)
+        return
     reading = read(options.source, prompts=_prompts(options.prompts) if options.prompts else None)
     if options.port is None or options.out is not None:
         page = options.out or _beside(options.source)
@@ -52,6 +61,21 @@ def _view(options: Options) -> None:
         page = Path(folder) / "page.html"
         _write(options, reading, page)
         _serve(page, options.port)
+
+
+def _ready(source: Path) -> Path | None:
+    """The page that is there: `source` itself, or the one that an evaluation wrote into its folder."""
+    for page in (source, source / "questions.html"):
+        if page.is_file() and is_page(page):
+            return page
+    return None
+
+
+def _copied(page: Path, out: Path) -> None:
+    try:
+        shutil.copyfile(page, out)
+    except OSError as error:
+        raise ConfigError(f"cannot write the page to {out}: {error.strerror}") from None
 
 
 def _beside(source: Path) -> Path:

@@ -135,9 +135,10 @@ def _rewards(line: Mapping[str, Any], group: RolloutGroup) -> tuple[Reward, ...]
     values = line.get("rewards")
     if not isinstance(values, list) or len(values) != len(group.rollouts):
         return ()
+    parts = line.get("breakdowns") or [{}] * len(values)
     return tuple(
-        Reward(rollout_id=rollout.id, value=value, name="reward")
-        for rollout, value in zip(group.rollouts, values, strict=True)
+        Reward(rollout_id=rollout.id, value=value, name="reward", breakdown=part)
+        for rollout, value, part in zip(group.rollouts, values, parts, strict=True)
     )
 
 

@@ -1,4 +1,4 @@
-"""Rows from what is on disk: traces, solutions, lines and folders of batch jobs.
+"""Rows from what is on disk: traces, solutions, lines and folders of batch jobs, folders of training runs.
 
 What a file holds is told from its content. A line that cannot be read is counted and said, and the rest is
 shown: traces of what was killed end in torn lines.
@@ -31,6 +31,7 @@ from catagent.messages import (
     Task,
     Usage,
 )
+from catagent.viewing.completions import Item, logged, logs_of
 from catagent.viewing.lines import NoSolutionError, solution_of
 from catagent.viewing.rows import Row
 
@@ -48,16 +49,14 @@ _MARK = b"\xef\xbb\xbf"
 _UNREADABLE = (OSError, EOFError, zlib.error)
 _ACCEPTED = (
     "a trace of `catagent solve --trace`, a solution of `catagent solve --json`, the output of "
-    "`catagent batch` or its .job folder"
+    "`catagent batch` or its .job folder, the folder of a training run"
 )
 
 
 class Reading:
     """The rows of a file or folder, read as they are asked for, once; `notes` says what was left out."""
 
-    def __init__(
-        self, path: Path, objects: Iterable[tuple[str, bytes]], prompts: Prompts | None = None
-    ) -> None:
+    def __init__(self, path: Path, objects: Iterable[Item], prompts: Prompts | None = None) -> None:
         self.path = path
         self.notes: list[str] = []
         self._objects = objects
@@ -70,6 +69,9 @@ class Reading:
         """The rows. Raises `ConfigError` when there is none."""
         trace: list[tuple[str, Mapping[str, Any]]] = []
         for where, raw in self._objects:
+            if isinstance(raw, str):
+                self._leave(where, raw)
+                continue
             try:
                 found = orjson.loads(raw)
             except orjson.JSONDecodeError as error:
@@ -112,7 +114,9 @@ class Reading:
                 ident = found.get("id")
                 known = self._prompts(ident) if self._prompts and isinstance(ident, str | int) else None
                 solution = solution_of(found, known)
-                row = Row(str(ident if ident is not None else self._count + 1), solution)
+                group = found.get("group")
+                name = str(ident if ident is not None else self._count + 1)
+                row = Row(name, solution, group=group if isinstance(group, str) else "")
         except NoSolutionError as error:
             self._leave(where, str(error))
         except (ValidationError, ValueError, TypeError, AttributeError) as error:
@@ -158,7 +162,7 @@ class Reading:
 
 
 def read(path: str | Path, *, prompts: Prompts | None = None) -> Reading:
-    """The rows of a trace, of a solution, of the output of a batch job or of its folder.
+    """The rows of a trace, of a solution, of the output of a batch job or its folder, of a training run.
 
     Raises `ConfigError` for what cannot be opened or is none of these; a file in which nothing can be shown
     is found out when it is read.
@@ -167,8 +171,11 @@ def read(path: str | Path, *, prompts: Prompts | None = None) -> Reading:
     if path.is_dir():
         if (path / "journal.sqlite").is_file():
             return Reading(path, _finished(path), prompts)
+        if files := logs_of(path):
+            return Reading(path, logged(files), prompts)
         raise ConfigError(
-            f"{path} is a folder without a journal of a batch job; what can be shown is {_ACCEPTED}"
+            f"{path} is a folder with neither the journal of a batch job nor completions of a training run. "
+            f"It can be {_ACCEPTED}"
         )
     try:
         with path.open("rb") as file:
@@ -180,7 +187,7 @@ def read(path: str | Path, *, prompts: Prompts | None = None) -> Reading:
     return Reading(path, _objects(path, packed=start.startswith(b"\x1f\x8b")), prompts)
 
 
-def _objects(path: Path, *, packed: bool) -> Iterator[tuple[str, bytes]]:
+def _objects(path: Path, *, packed: bool) -> Iterator[Item]:
     """The JSON values of a file: the whole file if it is one over several lines, else its lines."""
     number = 0
     try:
@@ -199,7 +206,7 @@ def _objects(path: Path, *, packed: bool) -> Iterator[tuple[str, bytes]]:
                 if text := (line.removeprefix(_MARK) if number == 1 else line).strip():
                     yield f"line {number}", text
     except _UNREADABLE as error:
-        yield f"line {number + 1}", f"cannot be read on: {error}".encode()
+        yield f"line {number + 1}", f"cannot be read on ({error})"
 
 
 def _json(raw: bytes) -> bool:
@@ -214,7 +221,7 @@ def _opened(path: Path, *, packed: bool) -> IO[bytes]:
     return cast("IO[bytes]", gzip.open(path)) if packed else path.open("rb")
 
 
-def _finished(folder: Path) -> Iterator[tuple[str, bytes]]:
+def _finished(folder: Path) -> Iterator[Item]:
     """The lines of a job's finished rows, in the order of its input. The journal is only read."""
     file = folder / "journal.sqlite"
     db = None

@@ -16,7 +16,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from catagent.cli.main import app
-from catagent.viewing import is_page
+from catagent.viewing import is_page, write_page
 from tests.cast import cast
 from tests.doubles import ProviderDouble
 from tests.viewing import samples
@@ -94,7 +94,7 @@ def test_prompts_come_from_the_input_of_the_batch(tmp_path: Path, monkeypatch: p
     [
         (["absent.jsonl"], "error: cannot read absent.jsonl: No such file or directory"),
         (["garbage.jsonl"], "holds nothing that can be shown: line 1: not JSON"),
-        (["."], "is a folder without a journal of a batch job"),
+        (["."], "is a folder with neither the journal of a batch job nor completions"),
         (["t.jsonl"], "t.html is there and is no page of catagent: name another file with -o"),
         (["t.jsonl", "-o", "absent/p.html"], "cannot write the page to absent/p.html"),
         (["t.jsonl", "-o", "p.html", "--prompts", "garbage.jsonl"], "there is no prompt in garbage.jsonl"),
@@ -141,3 +141,13 @@ def test_a_port_serves_until_ctrl_c_and_leaves_nothing(tmp_path: Path) -> None:
     assert "Traceback" not in said
     assert list(temporary.iterdir()) == []
     assert sorted(p.name for p in tmp_path.iterdir()) == ["t.jsonl", "tmp"]
+
+
+def test_the_page_of_an_evaluation_is_there_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    write_page(tmp_path / "run" / "questions.html", samples.rows(2), title="t")
+    assert called("run").stdout == "run/questions.html\n"
+    assert called("run/questions.html", "-o", "copy.html").stdout == "copy.html\n"
+    assert (tmp_path / "copy.html").read_bytes() == (tmp_path / "run" / "questions.html").read_bytes()
+    assert "cannot write the page to absent/x.html" in called("run", "-o", "absent/x.html").stderr

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from catagent.batch import batch
 from catagent.errors import ConfigError
@@ -170,6 +172,38 @@ def test_logged_completions_of_a_trainer(tmp_path: Path) -> None:
     assert row.solution.text == "a"
 
 
+def test_completions_of_a_training_run_as_trl_logs_them(tmp_path: Path) -> None:
+    (tmp_path / "completions").mkdir()
+    for step in (10, 2):
+        prompts = [[{"role": "user", "content": q}] for q in ("Q", "Q", "P", "P")]
+        said = [[{"role": "assistant", "content": f"{i}"}] for i in range(4)]
+        columns = {
+            "step": [step] * 4,
+            "prompt": prompts,
+            "completion": said,
+            "advantage": [1.0, -1.0, 0.5, None],
+        }
+        table = pyarrow.table(
+            {**columns, "cat_reward": [1.0, 0.0, None, 0.5], "reference": ["r", "r", "s", "s"]}
+        )
+        parquet.write_table(table, tmp_path / "completions" / f"completions_{step:05d}.parquet")
+    (tmp_path / "completions" / "completions_00011.parquet").write_bytes(b"PAR1 torn")
+    found, notes = rows(tmp_path)
+    assert [(row.id, row.group) for row in found] == [
+        ("step 2, prompt 1", "step 2"),
+        ("step 2, prompt 2", "step 2"),
+        ("step 10, prompt 1", "step 10"),
+        ("step 10, prompt 2", "step 10"),
+    ]
+    solution = found[3].solution
+    assert solution.task.messages[0]["content"] == "P"
+    assert [r.text for r in solution.rollouts] == ["2", "3"]
+    assert [r.value for r in solution.rewards] == [None, 0.5]
+    assert solution.rewards[0].breakdown == {"cat_reward": None, "advantage": 0.5}
+    assert solution.text == "s"
+    assert notes[0].startswith("1 line was left out: completions_00011.parquet: cannot be read (")
+
+
 GARBAGE = [
     (b"", "holds nothing that can be shown. It can be a trace"),
     (b"\n\n  \n", "holds nothing"),
@@ -211,7 +245,7 @@ def test_one_good_line_among_bad_ones_is_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["absent", "folder"])
 def test_what_cannot_be_read_is_said_before_a_page_is_begun(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(ConfigError, match=r"No such file|a folder without a journal"):
+    with pytest.raises(ConfigError, match=r"No such file|a folder with neither the journal"):
         read(tmp_path / name)
 
 

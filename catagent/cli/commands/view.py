@@ -18,7 +18,8 @@ def view(
         Path,
         typer.Argument(
             metavar="TRACE_OR_RUN",
-            help="A trace (solve --trace), a solution (solve --json), a batch's output or .job folder.",
+            help="A trace (solve --trace), a solution (solve --json), a batch's output or .job folder, "
+            "the folder of an evaluation or a training run.",
         ),
     ],
     out: Annotated[
