@@ -27,6 +27,7 @@ __all__ = ["METHODS", "Progress", "evaluate"]
 
 METHODS = ("majority", "synthesis", "placebo_other", "placebo_none")
 _TICK = 0.5
+_PROMPTS = ("rollout_verifiable", "synthesis_freeform", "synthesis_reasoning")
 
 
 @dataclass(slots=True)
@@ -226,6 +227,7 @@ async def _asked(
         "seeds": seeds,
         "params": sent,
         "question_aware": cat.question_aware,
+        "prompts": {name: cat.prompts[name].version for name in _PROMPTS},
     }
 
 

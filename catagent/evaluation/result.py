@@ -154,6 +154,7 @@ class Evaluation:
             ("questions", f"{len(self.scores.ids)} of {len(self.benchmark.questions)} from {self._from}"),
             ("group", f"{a.get('n')} rollouts, pool {a.get('pool')}, seeds {a.get('seeds')}"),
             ("synthesis", "question-aware" if a.get("question_aware") else "question-blind"),
+            ("prompts", ", ".join(f"{k} {v}" for k, v in a.get("prompts", {}).items()) or "–"),
             ("sampling", params or "the endpoint's own"),
             ("consumed", f"{u.calls:,} requests, {u.tokens:,} tokens, {usd}, grading included"),
             ("catagent", metadata.version("catagent")),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from catagent.cli.main import app
-from tests.doubles import ProviderDouble
+from tests.doubles import ProviderDouble, prompt_of
 from tests.evaluation.playing import adder, noise, sums
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -94,6 +97,25 @@ async def test_two_runs_are_compared(setting: Path) -> None:
     nothing = await called("compare", "a", "nowhere")
     assert nothing.exit_code == 1
     assert "catagent eval … --out" in nothing.stderr
+
+
+async def test_another_prompt_is_tried_on_the_same_rollouts(setting: Path) -> None:
+    own = (ROOT / "prompts" / "synthesis_reasoning.md").read_text().replace("version: ", "version: house-")
+    (setting / "house").mkdir()
+    (setting / "house" / "synthesis_reasoning.md").write_text(own.replace("Below are", "HOUSE. Below are"))
+    async with ProviderDouble(reply=adder()) as double:
+        prepared(setting, double)
+        command = ("sums.jsonl", "-m", "double/m", "-n", "3", "--methods", "synthesis", "--no-plots", "-q")
+        assert (await called(*command, "-o", "first")).exit_code == 0
+        asked = len(double.requests)
+        shutil.copytree("first", "second")
+        again = await called(*command, "-o", "second", "--prompts", "house")
+        assert again.exit_code == 0, again.output
+        later = double.requests[asked:]
+    assert len(later) == 6
+    assert all("HOUSE" in prompt_of(r.body) for r in later)
+    assert "synthesis_reasoning house-" in (setting / "second" / "results.md").read_text()
+    assert (await called("compare", "first", "second")).exit_code == 0
 
 
 async def test_a_run_that_a_budget_stops_says_how_to_go_on(setting: Path) -> None:

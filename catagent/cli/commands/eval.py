@@ -85,6 +85,9 @@ def run(
     question_aware: QuestionAware = None,
     temperature: Temperature = None,
     rollout_tokens: Annotated[int | None, typer.Option(min=1, help="At most, of each rollout.")] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Your own prompts, in place of those of the same name.")
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The rows of a named benchmark, from this file.")
     ] = None,
@@ -124,7 +127,7 @@ def run(
     }
     cat = {
         "model": model, "anchor": anchor, "judge": judge, "n": n, "question_aware": question_aware,
-        "config": config,
+        "config": config, "prompts": prompts,
     }  # fmt: skip
     fields = {
         key: value
