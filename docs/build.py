@@ -17,6 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGE = ROOT / "build" / "docs"
+FENCE = re.compile(r"^( *)```.*?^\1```$|<!--.*?-->", re.M | re.S)
+LINKED, BARE = re.compile(r"!?\[([^\]]*)\]\([^)]*\)"), r"\1"
 LINK = re.compile(r"(\]\()(?!https?:|mailto:|#)([^)\s#]+)")
 
 
@@ -35,6 +37,7 @@ def stage() -> None:
         text = LINK.sub(lambda m, o=origin, p=page: m[1] + turned(m[2], o, p, pending), page.read_text())
         page.write_text(text)
     (STAGE / "reference" / "cli.md").write_text(commands())
+    (STAGE / "llms.txt").write_text(overview())
 
 
 def original(page: Path) -> Path:
@@ -69,6 +72,20 @@ def commands() -> str:
     said = said.replace("# `catagent`", "# The command line", 1)
     said = re.sub(r"`([^`\n]*)`", lambda m: f"`{html.unescape(m[1])}`", said)
     return said.replace("```console\n$ ", "```console\n")
+
+
+def overview() -> str:
+    """The pages by title and first sentence, for programs that read documentation (llmstxt.org)."""
+    lines = ["# catagent", ""]
+    for page in sorted(STAGE.rglob("*.md")):
+        text = FENCE.sub("", page.read_text())
+        title = re.search(r"^# (.+)$", text, re.M)
+        first = re.search(r"^[A-Z`*].+?(?:\.(?=\s)|\Z)", text, re.M | re.S)
+        if title and page.relative_to(STAGE).parts[0] != "repository":
+            at = page.relative_to(STAGE).with_suffix("").as_posix().removesuffix("index")
+            said = " ".join(first[0].split()) if first else ""
+            lines.append(f"- [{title[1]}]({at.rstrip('/') or '.'}/): {LINKED.sub(BARE, said)}".rstrip(": "))
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
