@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from catagent.cat import CaT
 from catagent.cli.download import DownloadBar
 from catagent.cli.running import console, run_command
 from catagent.errors import ConfigError
+from catagent.messages import Solution
 from catagent.models.ledger import Budget
 
 __all__ = ["Options", "run"]
@@ -41,6 +44,7 @@ class Options:
     max_calls: int | None
     grace: float
     open_metrics: bool
+    spans: bool
     config: Path | None
     quiet: bool
 
@@ -104,9 +108,30 @@ async def _serve(options: Options) -> None:
                 markup=False,
                 soft_wrap=True,
             )
-        await serve(create_app(cat, allowed), sock)
+        with _spans() if options.spans else nullcontext() as record:
+            await serve(create_app(cat, allowed, record), sock)
     if not options.quiet:
         console.print("stopped")
+
+
+@contextmanager
+def _spans() -> Iterator[Callable[[Solution], None]]:
+    """What records solutions as spans, sent where OpenTelemetry's environment variables say."""
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        raise ConfigError(f"--spans needs {error.name}: pip install 'catagent[otel]'") from None
+    from catagent.spans import SpanRecorder
+
+    provider = TracerProvider(resource=Resource.create({"service.name": "catagent"}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    try:
+        yield SpanRecorder(provider).record
+    finally:
+        provider.shutdown()
 
 
 def _log() -> None:

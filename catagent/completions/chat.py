@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from catagent.cat import CaT
 from catagent.completions import structured, voting
@@ -21,7 +21,9 @@ from catagent.completions.schema import Schema, schema_of
 from catagent.events import Emit
 from catagent.messages import Solution, Task
 
-__all__ = ["complete", "stream"]
+__all__ = ["OnSolution", "complete", "stream"]
+
+OnSolution: TypeAlias = Callable[[Solution], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,16 @@ class _Plan:
         return completion(self.head, solution, self.request.n or 1, texts=texts)
 
 
-async def complete(body: ChatRequest | Mapping[str, Any], cat: CaT, *, head: Head | None = None) -> Body:
+async def complete(
+    body: ChatRequest | Mapping[str, Any],
+    cat: CaT,
+    *,
+    head: Head | None = None,
+    on_solution: OnSolution | None = None,
+) -> Body:
     """The `chat.completion` for an OpenAI chat request, with the reference as its first choice.
 
-    `head` gives the reply its id.
+    `head` gives the reply its id; `on_solution` sees the whole solution, unless the request passed through.
 
     Raises `ApiError`, whatever went wrong.
     """
@@ -95,13 +103,21 @@ async def complete(body: ChatRequest | Mapping[str, Any], cat: CaT, *, head: Hea
         plan = _Plan.of(body, cat, head)
         if plan.passes:
             return await passed(plan.request, plan.cat, plan.head, plan.params)
-        return plan.completion(await plan.solve())
+        solution = await plan.solve()
+        if on_solution is not None:
+            on_solution(solution)
+        return plan.completion(solution)
     except Exception as error:
         raise api_error(error) from error
 
 
 async def stream(
-    body: ChatRequest | Mapping[str, Any], cat: CaT, *, head: Head | None = None, every: float = 10.0
+    body: ChatRequest | Mapping[str, Any],
+    cat: CaT,
+    *,
+    head: Head | None = None,
+    every: float = 10.0,
+    on_solution: OnSolution | None = None,
 ) -> AsyncGenerator[StreamItem, None]:
     """The same as `complete`, as it happens; the last item is `Final`.
 
@@ -112,14 +128,17 @@ async def stream(
     try:
         await cat.begin()
         plan = _Plan.of(body, cat, head)
-        async with aclosing(_passing(plan, every) if plan.passes else _solving(plan, every)) as items:
+        made = _passing(plan, every) if plan.passes else _solving(plan, every, on_solution)
+        async with aclosing(made) as items:
             async for item in items:
                 yield item
     except Exception as error:
         raise api_error(error) from error
 
 
-async def _solving(plan: _Plan, every: float) -> AsyncGenerator[StreamItem, None]:
+async def _solving(
+    plan: _Plan, every: float, on_solution: OnSolution | None
+) -> AsyncGenerator[StreamItem, None]:
     listener = Listener(plan.cat.n, live=plan.live)
     work = asyncio.ensure_future(plan.solve(listener))
     try:
@@ -129,6 +148,8 @@ async def _solving(plan: _Plan, every: float) -> AsyncGenerator[StreamItem, None
         solution = await work
     finally:
         await _ended(work)
+    if on_solution is not None:
+        on_solution(solution)
     body = plan.completion(solution)
     reference, draft = solution.reference, listener.draft
     reason = (reference.fallback if reference else None) or "another synthesis took its place"

@@ -29,6 +29,7 @@ from catagent.completions import (
     request_of,
     stream,
 )
+from catagent.completions.chat import OnSolution
 from catagent.models.ledger import Ledger
 from catagent.server.gate import Gate
 from catagent.server.guard import Guard, log_crash
@@ -53,13 +54,16 @@ T = TypeVar("T")
 
 
 class Application:
-    """The ASGI application around one `CaT`, which the caller closes.
+    """The ASGI application around one `CaT`, which the caller closes. `on_solution` sees every solution.
 
     `gate` tells how much is under way; `gate.closed` refuses what comes, `gate.stopped` ends what is there.
     """
 
-    def __init__(self, cat: CaT, options: ServerOptions | None = None) -> None:
+    def __init__(
+        self, cat: CaT, options: ServerOptions | None = None, on_solution: OnSolution | None = None
+    ) -> None:
         self.cat = cat
+        self._on_solution = on_solution
         self.options = options or ServerOptions()
         self.gate = Gate(self.options)
         self.ledger = Ledger()
@@ -141,7 +145,13 @@ class Application:
         async def pieces() -> AsyncGenerator[bytes, None]:
             began, spoken = time.monotonic(), False
             async with self.gate.turn(self._key(request)):
-                items = stream(asked, await self._ours(), head=head, every=self.options.heartbeat)
+                items = stream(
+                    asked,
+                    await self._ours(),
+                    head=head,
+                    every=self.options.heartbeat,
+                    on_solution=self._on_solution,
+                )
                 async with aclosing(items):
                     lead = opening
                     async for item in items:
@@ -172,7 +182,8 @@ class Application:
         if not asked.stream:
 
             async def work() -> Body:
-                return await complete(asked, await self._ours(), head=head)
+                ours = await self._ours()
+                return await complete(asked, ours, head=head, on_solution=self._on_solution)
 
             return JSONReply(await self._in_turn(request, work))
         chunks = Chunks(head, usage=asked.wants_usage)
@@ -192,7 +203,8 @@ class Application:
         if not wish.stream:
 
             async def work() -> Body:
-                return await complete(asked, await self._ours(), head=head)
+                ours = await self._ours()
+                return await complete(asked, ours, head=head, on_solution=self._on_solution)
 
             return JSONReply(response_of(await self._in_turn(request, work), wish))
         events = ResponseEvents(wish)
@@ -255,6 +267,8 @@ class Application:
         return JSONReply(document(keys=bool(self.options.keys)))
 
 
-def create_app(cat: CaT, options: ServerOptions | None = None) -> Application:
+def create_app(
+    cat: CaT, options: ServerOptions | None = None, on_solution: OnSolution | None = None
+) -> Application:
     """The ASGI application, for a server of your own choice. `catagent serve` runs it on uvicorn."""
-    return Application(cat, options)
+    return Application(cat, options, on_solution)

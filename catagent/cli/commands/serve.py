@@ -56,6 +56,9 @@ def serve(
         float, typer.Option(min=0, help="Seconds that requests under way have when the server stops.")
     ] = 30.0,
     open_metrics: Annotated[bool, typer.Option("--open-metrics", help="/metrics without a key.")] = False,
+    spans: Annotated[
+        bool, typer.Option("--spans", help="Send OpenTelemetry spans (OTEL_EXPORTER_OTLP_ENDPOINT).")
+    ] = False,
     config: ConfigFile = None,
     quiet: Quiet = False,
 ) -> None:
@@ -88,6 +91,7 @@ def serve(
         max_calls=max_calls,
         grace=grace,
         open_metrics=open_metrics,
+        spans=spans,
         config=config,
         quiet=quiet,
     )
