@@ -66,5 +66,9 @@ class Plugins(Generic[T]):
                 f"the {self._what} {name!r} cannot be loaded from {entry.value}: {error}; "
                 "repair or remove the package that brings it"
             ) from None
+        if not callable(brought):
+            raise ConfigError(
+                f"the {self._what} {name!r} of {entry.value} is a {type(brought).__name__}, not a factory"
+            )
         # Loading it may have registered it already, with more than the bare object says.
         self._known.setdefault(name, self._adopt(brought))

@@ -52,6 +52,12 @@ def test_one_that_cannot_be_loaded_is_named(entry: Any, value: str) -> None:
         shapes().get("flat")
 
 
+def test_one_that_is_no_factory_is_named(entry: Any) -> None:
+    entry("flat", "math:pi")
+    with pytest.raises(ConfigError, match="the shape 'flat' of math:pi is a float, not a factory"):
+        shapes().get("flat")
+
+
 def test_one_that_is_not_there_is_told_apart_from_its_neighbours() -> None:
     plugins = shapes()
     plugins.add("round", 1)
