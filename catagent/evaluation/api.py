@@ -135,7 +135,8 @@ async def evaluate(
             finished = await _run(run, progress, folder, max_minutes, on_start, on_progress)
         finally:
             if folder is not None:
-                folder.remember(totals.usage())
+                with contextlib.suppress(JournalError):  # closing it says so
+                    folder.remember(totals.usage())
                 await folder.aclose()
     finally:
         if own is not cat:

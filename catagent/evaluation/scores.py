@@ -155,7 +155,7 @@ class Scores:
         if method == "single":
             return 1
         name, at, size = method.rpartition("@")
-        return int(size) if at and name and size.isdigit() else self.n
+        return int(size) if at and name in self.arms and size.isdigit() else self.n
 
     @cached_property
     def rollout(self) -> Cost:
