@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from catagent.answers import extract
+from catagent.brought import group_of
 from catagent.messages import (
     Answer,
     ChatMessage,
@@ -45,9 +47,7 @@ def solution_of(line: Mapping[str, Any], messages: Sequence[ChatMessage] | None 
         known = ", ".join(sorted(map(str, line)))[:200]
         raise NoSolutionError(f"neither an answer nor rollouts nor completions, but: {known or 'nothing'}")
     task = Task(messages=tuple(_prompt(line) or messages or ({"role": "user", "content": _NO_PROMPT},)))
-    rollouts = tuple(_rollout(i, one) for i, one in enumerate(_samples(line)))
-    kind: Kind = found if (found := line.get("kind")) in ("verifiable", "open") else "auto"
-    group = RolloutGroup(task_id=task.id, kind=kind, rollouts=rollouts)
+    group = _group(task, line)
     rubric = (
         Rubric(criteria=tuple(Criterion.model_validate(c) for c in found))
         if (found := line.get("rubric"))
@@ -56,7 +56,7 @@ def solution_of(line: Mapping[str, Any], messages: Sequence[ChatMessage] | None 
     return Solution(
         task=task,
         group=group,
-        reference=_reference(line),
+        reference=_reference(line, group),
         rubric=rubric,
         judgements=_judgements(line, group),
         rewards=_rewards(line, group),
@@ -75,21 +75,32 @@ def _prompt(line: Mapping[str, Any]) -> list[ChatMessage]:
     return []
 
 
-def _samples(line: Mapping[str, Any]) -> Sequence[Any]:
-    for name in ("rollouts", "completions"):
-        found = line.get(name)
-        if isinstance(found, list):
-            return found
-    found = line.get("completion")
-    # With a reference of its own a completion is a rollout; alone it is what a trainer learns: the reference.
-    return [found] if found is not None and "reference" in line else ()
+def _group(task: Task, line: Mapping[str, Any]) -> RolloutGroup:
+    """The rollouts of a line; the answers of bare completions are read from their texts."""
+    drawn = line.get("rollouts")
+    if isinstance(drawn, list):
+        kind: Kind = found if (found := line.get("kind")) in ("verifiable", "open") else "auto"
+        rollouts = tuple(_rollout(i, one) for i, one in enumerate(drawn))
+        return RolloutGroup(task_id=task.id, kind=kind, rollouts=rollouts)
+    completions = line.get("completions")
+    if not isinstance(completions, list):
+        # Beside a reference a completion is a rollout; alone it is what a trainer learns: the reference.
+        completions = (
+            [line["completion"]] if line.get("completion") is not None and "reference" in line else []
+        )
+    group = group_of(task, [_last(one) for one in completions])
+    if group.kind == "verifiable":
+        return group
+    unread = tuple(r.model_copy(update={"answer": None}) for r in group.rollouts)
+    return group.model_copy(update={"rollouts": unread})
+
+
+def _last(one: Any) -> Any:
+    """TRL writes a completion as a list of messages; the last is what was answered."""
+    return (one[-1] if one else None) if isinstance(one, list) else one
 
 
 def _rollout(index: int, one: Any) -> Rollout:
-    if isinstance(one, list):
-        one = one[-1] if one else None
-    if one is None:
-        return Rollout(index=index, error="the completion is missing")
     if isinstance(one, str):
         return Rollout(index=index, text=one or None, error=None if one else "the completion is empty")
     text = one.get("text", one.get("content"))
@@ -112,7 +123,7 @@ def _rollout(index: int, one: Any) -> Rollout:
     )
 
 
-def _reference(line: Mapping[str, Any]) -> Reference | None:
+def _reference(line: Mapping[str, Any], group: RolloutGroup) -> Reference | None:
     text = line.get("text", line.get("reference"))
     if text is None and "rewards" not in line:
         completion = line.get("completion")
@@ -121,9 +132,13 @@ def _reference(line: Mapping[str, Any]) -> Reference | None:
     if text is None and answer is None:
         return None
     majority = line.get("majority")
+    stated = Answer(text=answer) if isinstance(answer, str) else None
+    if stated is None and "answer" not in line and group.kind == "verifiable":
+        found = extract(text or "")
+        stated = found if found is not None and found.source != "last_line" else None
     return Reference(
         text=text or "",
-        answer=Answer(text=answer) if isinstance(answer, str) else None,
+        answer=stated,
         method=line.get("method") or "a method that the file does not name",
         agreement=line.get("agreement"),
         majority=Answer(text=majority) if isinstance(majority, str) else None,

@@ -176,7 +176,7 @@ def test_completions_of_a_training_run_as_trl_logs_them(tmp_path: Path) -> None:
     (tmp_path / "completions").mkdir()
     for step in (10, 2):
         prompts = [[{"role": "user", "content": q}] for q in ("Q", "Q", "P", "P")]
-        said = [[{"role": "assistant", "content": f"{i}"}] for i in range(4)]
+        said = [[{"role": "assistant", "content": f"It is \\boxed{{{i}}}."}] for i in range(4)]
         columns = {
             "step": [step] * 4,
             "prompt": prompts,
@@ -184,7 +184,7 @@ def test_completions_of_a_training_run_as_trl_logs_them(tmp_path: Path) -> None:
             "advantage": [1.0, -1.0, 0.5, None],
         }
         table = pyarrow.table(
-            {**columns, "cat_reward": [1.0, 0.0, None, 0.5], "reference": ["r", "r", "s", "s"]}
+            {**columns, "cat_reward": [1.0, 0.0, None, 0.5], "reference": ["r", "r", *["So \\boxed{3}."] * 2]}
         )
         parquet.write_table(table, tmp_path / "completions" / f"completions_{step:05d}.parquet")
     (tmp_path / "completions" / "completions_00011.parquet").write_bytes(b"PAR1 torn")
@@ -197,10 +197,10 @@ def test_completions_of_a_training_run_as_trl_logs_them(tmp_path: Path) -> None:
     ]
     solution = found[3].solution
     assert solution.task.messages[0]["content"] == "P"
-    assert [r.text for r in solution.rollouts] == ["2", "3"]
+    assert [str(r.answer) for r in solution.rollouts] == ["2", "3"]
     assert [r.value for r in solution.rewards] == [None, 0.5]
     assert solution.rewards[0].breakdown == {"cat_reward": None, "advantage": 0.5}
-    assert solution.text == "s"
+    assert (solution.text, solution.answer) == ("So \\boxed{3}.", "3")
     assert notes[0].startswith("1 line was left out: completions_00011.parquet: cannot be read (")
 
 

@@ -1,7 +1,11 @@
 // The prompt, and the reference with what it kept from whom.
 function promptSection(row) {
-  return section('prompt', 'Prompt', row.messages.map((message) =>
-    h('div', { class: 'message' }, row.messages.length > 1 && h('p', { class: 'dim' }, message.role), long(message.content))),
+  const said = row.messages.map((message) =>
+    h('div', { class: 'message' }, row.messages.length > 1 && h('p', { class: 'dim' }, message.role), long(message.content)));
+  const before = said.length > 3 ? said.splice(0, said.length - 1) : [];
+  return section('prompt', 'Prompt',
+    before.length > 0 && h('details', null, h('summary', null, `${plural(before.length, 'message')} before it`), before),
+    said,
   Object.keys(row.params || {}).length > 0 && h('details', null, h('summary', null, 'Parameters'), h('pre', null, JSON.stringify(row.params, null, 1))));
 }
 
