@@ -96,7 +96,7 @@ class Meter:
     def put(self, key: str, value: bytes) -> None:
         """See `Journal.put`; the price goes with the sample."""
         sample = orjson.loads(value)
-        cost = self.ledger.price_of(sample.get("text"))
+        cost = self.ledger.take_price(sample.get("text"))
         sample["cost"] = list(cost)
         self._count(key, cost)
         self._inner.put(self._own(key), orjson.dumps(sample))
@@ -122,7 +122,7 @@ class _PricingLedger(Ledger):
 
     def __init__(self, parent: Ledger) -> None:
         super().__init__(None, parent)
-        self._prices: dict[str | None, Cost] = {}
+        self._prices: dict[str | None, list[Cost]] = {}
 
     def succeeded(
         self,
@@ -149,11 +149,12 @@ class _PricingLedger(Ledger):
             unpriced=int(usd is None),
         )
         for choice in completion.choices:
-            self._prices[choice.text] = cost
+            self._prices.setdefault(choice.text, []).append(cost)
 
-    def price_of(self, text: str | None) -> Cost:
+    def take_price(self, text: str | None) -> Cost:
         """What the sample with this text cost; nothing is known of one that came by another way."""
-        return self._prices.get(text) or _UNKNOWN
+        waiting = self._prices.get(text)
+        return waiting.pop(0) if waiting else _UNKNOWN
 
 
 _UNKNOWN = Cost(samples=1, unmetered=1, unpriced=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from catagent.evaluation.metering import Cost, Meter, total_cost
@@ -46,6 +48,20 @@ async def test_a_part_of_a_request_costs_its_share() -> None:
         await drawn(cat, whole, 4)
         await drawn(cat, half, 2)
     assert half.by_role["sampler"] == pytest.approx(Cost(*(v / 2 for v in whole.by_role["sampler"])))
+
+
+async def test_equal_texts_of_requests_that_cost_differently_add_up() -> None:
+    journal, totals = MemoryJournal(), Ledger()
+    async with ProviderDouble(reply=cast(["\\boxed{1}"])) as double, cat_on(double, provider=PRICE) as cat:
+        meter = Meter(journal, totals)
+        twin = await cat.joined(totals=meter.ledger, journal=meter)
+        model = await (await twin.begin()).model("sampler")
+        asked = [[{"role": "user", "content": "word " * size}] for size in (3, 30, 300)]
+        await asyncio.gather(*(model.samples(messages, 2) for messages in asked))
+    spent = totals.usage().total
+    cost = total_cost(meter.by_role)
+    assert (cost.samples, cost.calls) == (6, 3)
+    assert (cost.prompt_tokens, cost.completion_tokens) == (spent.prompt_tokens, spent.completion_tokens)
 
 
 async def test_another_seed_is_another_sample() -> None:
