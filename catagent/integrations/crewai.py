@@ -31,12 +31,14 @@ class CatLLM(OpenAICompletion):
     catagent's limiter handles never gets there.
     """
 
-    model: str = "cat"
     base_url: str | None = BASE_URL
     api_key: str | None = "in-process"
     rollouts: int | None = None
     catagent: dict[str, Any] = Field(default_factory=dict)
     cat: CaT | None = Field(default=None, exclude=True, repr=False)
+
+    def __init__(self, model: str = "cat", **options: Any) -> None:
+        super().__init__(model=model, **options)
 
     @property
     def _chosen(self) -> dict[str, Any]:
