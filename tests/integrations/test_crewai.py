@@ -95,7 +95,7 @@ def test_a_crew_with_a_tool() -> None:
 @pytest.mark.parametrize("status", [401, 404])
 def test_errors_are_those_of_the_protocols_models(status: int) -> None:
     with ProviderDouble(faults=lambda body: Fault.status_code(status, "said so")) as double:
-        with pytest.raises((openai.APIStatusError, ValueError), match="said so|not found"):
+        with pytest.raises((openai.APIStatusError, ValueError), match=r"said so|not found"):
             CatLLM(cat=cat_on(double)).call("2+2?")
         assert double.received == 1
 
