@@ -400,8 +400,11 @@ async def test_a_single_row_needs_no_list_and_prints_whole(tab: Tab, tmp_path: P
     assert await tab.js("document.getElementById('list').offsetHeight") == 0
     cut = "[...document.querySelectorAll('.card pre.text')].some((p) => p.scrollHeight > p.clientHeight + 1)"
     assert await tab.js(cut) is True
-    await tab.call("Emulation.setEmulatedMedia", media="print")
+    await tab.size(1280, 900, dark=True)
+    scheme = [{"name": "prefers-color-scheme", "value": "dark"}]
+    await tab.call("Emulation.setEmulatedMedia", media="print", features=scheme)
     assert await tab.js(cut) is False
+    assert await tab.js("getComputedStyle(document.body).color") == "rgb(27, 29, 33)"  # dark ink on paper
     assert await tab.js("getComputedStyle(document.getElementById('detail')).overflowY") == "visible"
 
 
