@@ -6,8 +6,8 @@ import asyncio
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.text import Text
@@ -36,6 +36,8 @@ class Options:
 
 def run(options: Options) -> int:
     """Run the command; returns the exit code."""
+    if options.source.name in ("", ".."):  # "." and its kin have no name to call a page after
+        options = replace(options, source=options.source.resolve())
     return run_plainly(lambda: _view(options))
 
 
@@ -51,16 +53,15 @@ def _view(options: Options) -> None:
     reading = read(options.source, prompts=_prompts(options.prompts) if options.prompts else None)
     if options.port is None or options.out is not None:
         page = options.out or _beside(options.source)
-        _write(options, reading, page)
         if options.port is None:
+            _write(options, reading, page)
             sys.stdout.write(f"{page}\n")
         else:
-            _serve(page, options.port)
+            _serve(page, options.port, lambda: _write(options, reading, page))
         return
     with tempfile.TemporaryDirectory(prefix="catagent-view-") as folder:
         page = Path(folder) / "page.html"
-        _write(options, reading, page)
-        _serve(page, options.port)
+        _serve(page, options.port, lambda: _write(options, reading, page))
 
 
 def _ready(source: Path) -> Path | None:
@@ -80,7 +81,10 @@ def _copied(page: Path, out: Path) -> None:
 
 def _beside(source: Path) -> Path:
     """Where the page goes when nobody says. Raises `ConfigError` rather than write over what is no page."""
-    page = source.with_name(f"{source.name.removesuffix('.job').removesuffix('.gz')}").with_suffix(".html")
+    name = source.name
+    for ending in (".job", ".gz", ".jsonl", ".json"):
+        name = name.removesuffix(ending)
+    page = source.with_name(f"{name}.html")
     if page.exists() and not is_page(page):
         raise ConfigError(f"{page} is there and is no page of catagent: name another file with -o")
     return page
@@ -107,8 +111,11 @@ def _write(options: Options, reading: Reading, page: Path) -> None:
         console.print(Text(note, style="yellow"), soft_wrap=True)
 
 
-def _serve(page: Path, port: int) -> None:
+def _serve(page: Path, port: int, write: Callable[[], None] | None = None) -> None:
+    """Serve a page. The port is taken before the page is written: a refusal costs nothing then."""
     with serving(page, port) as server:
+        if write is not None:
+            write()
         sys.stdout.write(f"http://127.0.0.1:{server.server_port}/\n")
         sys.stdout.flush()
         console.print("Ctrl-C ends it")

@@ -54,7 +54,7 @@ def write_page(
     path = Path(path)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with beside.open("w", encoding="utf-8") as file:
+        with beside.open("w", encoding="utf-8", newline="\n") as file:
             count = _write(file, rows, title, notes, Clustering(seconds))
         os.replace(beside, path)  # noqa: PTH105 - beside its namesakes
     except OSError as error:

@@ -9,7 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from catagent.messages import Answer, Reference, Rollout, RolloutGroup, Solution, Task
+from catagent.messages import (
+    Answer,
+    Call,
+    Criterion,
+    Reference,
+    Reward,
+    RoleUsage,
+    Rollout,
+    RolloutGroup,
+    Rubric,
+    Solution,
+    Task,
+    Usage,
+)
 from catagent.viewing import Row, write_page
 from tests.viewing import samples
 from tests.viewing.browser import Tab
@@ -426,3 +439,36 @@ async def test_an_empty_page_says_so(tab: Tab, tmp_path: Path) -> None:
     write_page(tmp_path / "p.html", [], title="t")
     await tab.open((tmp_path / "p.html").as_uri())
     assert "There are no rows" in await tab.js("document.getElementById('detail').textContent")
+
+
+async def test_numbers_and_sizes_beyond_reason_do_not_stop_the_page(tab: Tab, tmp_path: Path) -> None:
+    task = Task.of("Q")
+    drawn = tuple(Rollout(index=i, text="some text of five words", logprobs=(-1e300,)) for i in range(1_100))
+    usage = Usage(
+        roles={"sampler": RoleUsage(calls=10**30, usd=1e300, seconds=1e300), "anchor": RoleUsage()},
+        seconds=1e300,
+        timeline=(
+            Call(role="sampler", began=-1e300, seconds=1e300),
+            Call(role="sampler", began=0.1, seconds=0.2),
+        ),
+    )
+    criteria = tuple(Criterion(id=f"c{i}", text="a criterion", weight=1e300) for i in range(1_100))
+    solution = Solution(
+        task=task,
+        group=RolloutGroup(task_id=task.id, rollouts=drawn),
+        reference=Reference(text="here is some text of five words", method="m"),
+        rubric=Rubric(criteria=criteria),
+        rewards=tuple(Reward(rollout_id=r.id, value=-1e300, name="r") for r in drawn),
+        usage=usage,
+    )
+    write_page(tmp_path / "p.html", [Row("a", solution)], title="t")
+    await tab.open((tmp_path / "p.html").as_uri())
+    await tab.until("document.querySelectorAll('.kept meter').length === 1024")
+    assert await tab.js("document.querySelectorAll('.card').length") == 24
+    assert await tab.js("document.querySelectorAll('#rubric button.mark').length") == 8_000
+    assert "76 more rollouts are in the file" in (await texts(tab, "#rollouts"))[0]
+    assert "1016 more rollouts" in (await texts(tab, "#rubric"))[0].replace(",", "")
+    assert str(10**30) in (await texts(tab, "#costs table"))[0]
+    assert await tab.js("document.querySelectorAll('.timeline .call').length") == 1
+    await tab.js("[...document.querySelectorAll('#rollouts > button')].pop().click()")
+    assert await tab.js("document.querySelectorAll('.card').length") == 1_024

@@ -6,13 +6,16 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pyarrow
 import pytest
 from click.testing import Result
+from pyarrow import parquet
 from typer.testing import CliRunner
 
 from catagent.cli.main import app
@@ -151,3 +154,28 @@ def test_the_page_of_an_evaluation_is_there_already(tmp_path: Path, monkeypatch:
     assert called("run/questions.html", "-o", "copy.html").stdout == "copy.html\n"
     assert (tmp_path / "copy.html").read_bytes() == (tmp_path / "run" / "questions.html").read_bytes()
     assert "cannot write the page to absent/x.html" in called("run", "-o", "absent/x.html").stderr
+
+
+def test_pages_are_called_after_what_they_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "run-0.5b"
+    (folder / "completions").mkdir(parents=True)
+    table = pyarrow.table({"step": [1], "prompt": ["Q"], "completion": ["a"], "cat_reward": [1.0]})
+    parquet.write_table(table, folder / "completions" / "completions_00001.parquet")
+    monkeypatch.chdir(tmp_path)
+    assert called("run-0.5b").stdout == "run-0.5b.html\n"
+    monkeypatch.chdir(folder)
+    assert called(".").stdout == f"{tmp_path / 'run-0.5b.html'}\n"
+    [about] = packed(tmp_path / "run-0.5b.html", "about")
+    assert about["title"] == "run-0.5b"
+
+
+def test_a_port_that_is_taken_is_found_out_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    trace(tmp_path / "t.jsonl")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = called("t.jsonl", "-o", "p.html", "--port", str(taken.getsockname()[1]))
+    assert done.exit_code == 1
+    assert "cannot serve on port" in done.stderr
+    assert not (tmp_path / "p.html").exists()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,3 +71,15 @@ def test_a_port_that_is_taken_is_one_sentence(port: int, tmp_path: Path) -> None
 def test_only_this_machine(tmp_path: Path) -> None:
     with serving(tmp_path / "p.html") as server:
         assert server.server_address[0] == "127.0.0.1"
+
+
+def test_a_browser_that_goes_away_is_no_news(
+    port: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "p.html").write_bytes(b"x" * 30_000_000)
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not an end
+        client.sendall(f"GET / HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+        client.recv(1000)
+    assert asked(port, path="/elsewhere")[0] == 404
+    assert capfd.readouterr().err == ""

@@ -6,7 +6,7 @@ function costsSection(row) {
   const cells = ([role, u]) => [role, whole(u.calls), whole(u.failed), whole(u.refused), whole(u.cached),
     whole(u.prompt_tokens), whole(u.completion_tokens), dollars(u.usd, u.unpriced > 0), `${number(u.seconds)} s`];
   const total = {};
-  for (const [, u] of roles) for (const [name, value] of Object.entries(u)) total[name] = (total[name] || 0) + value;
+  for (const [, u] of roles) for (const [name, value] of Object.entries(u)) total[name] = (total[name] || 0) + Number(value);
   const rows = roles.map(cells);
   if (roles.length > 1) rows.push(cells(['all', total]));
   return section('costs', 'Costs and times',
@@ -15,11 +15,11 @@ function costsSection(row) {
 }
 
 function timeline(usage) {
-  const calls = usage.timeline || [];
+  const calls = (usage.timeline || []).filter(([, began, seconds]) => began >= 0 && seconds >= 0 && began + seconds < 1e9);
   if (!calls.length) {
     return h('p', { class: 'dim' }, `Times of single requests are not recorded here; the whole took ${number(usage.seconds)} s.`);
   }
-  const end = Math.max(usage.seconds, ...calls.map(([, began, seconds]) => began + seconds), 0.001);
+  const end = Math.max(usage.seconds < 1e9 ? usage.seconds : 0, ...calls.map(([, began, seconds]) => began + seconds), 0.001);
   const roles = [...new Set(calls.map(([role]) => role))];
   const bar = 9;
   let y = 0;

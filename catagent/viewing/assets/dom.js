@@ -21,11 +21,12 @@ const h = (tag, attributes, ...children) => add(set(document.createElement(tag),
 const svg = (tag, attributes, ...children) =>
   add(set(document.createElementNS('http://www.w3.org/2000/svg', tag), attributes), children);
 
+// Numbers beyond what JSON holds exactly come as texts.
 const number = (value, digits = 2) =>
-  value === null || value === undefined ? '–' : String(Number(value.toFixed(digits)));
-const percent = (value) => (value === null || value === undefined ? '–' : `${Math.round(value * 100)}%`);
-const whole = (value) => (value === null || value === undefined ? '–' : value.toLocaleString('en'));
-const dollars = (value, unknown) => (unknown || value === null ? 'unknown' : `$${value.toFixed(4)}`);
+  typeof value === 'number' ? String(Number(value.toFixed(digits))) : value ?? '–';
+const percent = (value) => (typeof value === 'number' ? `${Math.round(value * 100)}%` : '–');
+const whole = (value) => (typeof value === 'number' ? value.toLocaleString('en') : value ?? '–');
+const dollars = (value, unknown) => (unknown || typeof value !== 'number' ? 'unknown' : `$${value.toFixed(4)}`);
 const plural = (n, one, many) => `${whole(n)} ${n === 1 ? one : many || `${one}s`}`;
 
 const MARKS = { met: '✓', unmet: '✗', unscored: '?' };

@@ -1,9 +1,12 @@
 // Criteria by rollout, and on demand why.
+const CELLS = 3000;
+
 function rubricSection(row) {
   const { rubric } = row;
   if (!rubric) return null;
   const reason = h('div', { class: 'reason', role: 'status' }, h('p', { class: 'dim' }, 'Choose a verdict to see its reason.'));
-  const ids = rubric.criteria.map((criterion) => criterion.id);
+  const columns = row.rollouts.slice(0, Math.max(8, Math.floor(CELLS / rubric.criteria.length)));
+  const rest = row.rollouts.length - columns.length;
   const cell = (criterion, n, rollout, i) => {
     const verdict = (rollout.verdicts || {})[criterion.id] || { state: 'unscored' };
     const p = verdict.probability;
@@ -18,16 +21,16 @@ function rubricSection(row) {
   };
   const rows = rubric.criteria.map((criterion, n) => [
     h('span', { dir: 'auto' }, criterion.text), number(criterion.weight),
-    ...row.rollouts.map((rollout, i) => cell(criterion, n, rollout, i)),
+    ...columns.map((rollout, i) => cell(criterion, n, rollout, i)),
   ]);
-  rows.push(['reward', '', ...row.rollouts.map((rollout) => h('strong', null, number(rollout.reward && rollout.reward.value)))]);
-  const heads = row.rollouts.map((rollout, i) => h('span', { class: 'nobreak' }, `${i + 1} `, known(row) && badge(rollout.letter)));
+  rows.push(['reward', '', ...columns.map((rollout) => h('strong', null, number(rollout.reward && rollout.reward.value)))]);
+  const heads = columns.map((rollout, i) => h('span', { class: 'nobreak' }, `${i + 1} `, known(row) && badge(rollout.letter)));
   const matrix = table(['criterion', 'weight', ...heads], rows, { caption: 'Rubric by rollout' });
   matrix.classList.add('matrix');
-  roving(matrix, 'button.mark', row.rollouts.length);
-  return section('rubric', `Rubric (${plural(ids.length, 'criterion', 'criteria')})`,
+  roving(matrix, 'button.mark', columns.length);
+  return section('rubric', `Rubric (${plural(rubric.criteria.length, 'criterion', 'criteria')})`,
     h('p', { class: 'legend' }, '✓ met · ✗ unmet · ? unscored: nobody knows', rubric.source && ` · made from: ${rubric.source.replaceAll('_', ' ')}`),
-    matrix, reason,
+    matrix, rest > 0 && h('p', { class: 'say' }, `${plural(rest, 'more rollout')} not in this table.`), reason,
     (rubric.notes || []).length > 0 && h('details', null, h('summary', null, 'What was changed on the way'), bullets(rubric.notes)));
 }
 
