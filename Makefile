@@ -1,6 +1,7 @@
 # make demo   run the main job on the embedded model
 # make test   run the whole test suite
 # make test-unsloth-set  the tests of training against the versions that Unsloth takes
+# make test-integrations  the tests of the frameworks that need environments of their own
 # make check  lint, types, layers
 # make docs   build the documentation site into build/site; a warning fails it
 # Each makes .venv from pyproject.toml; PYTHON names another interpreter (3.11 or newer).
@@ -9,7 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt
 
-.PHONY: demo test test-unsloth-set check docs clean
+.PHONY: demo test test-unsloth-set test-integrations check docs clean
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "catagent needs Python 3.11 or newer: make PYTHON=python3.12 …")'
@@ -46,6 +47,31 @@ $(UNSLOTH)/installed: pyproject.toml constraints-unsloth.txt
 test-unsloth-set: $(UNSLOTH)/installed
 	$(UNSLOTH)/bin/pytest tests/training
 
+# Frameworks that cannot be installed beside each other, in as few environments as they fit in. uv makes
+# them in seconds; where it finds no index, pip does.
+EXTRAS_agents := dspy,inspect,langchain,llama-index,llm,openai-agents,pydantic-ai
+TESTS_agents := dspy inspect langchain llama_index llm openai openai_agents pydantic_ai examples
+EXTRAS_crewai := crewai
+TESTS_crewai := crewai examples
+EXTRAS_rl := art,verifiers
+TESTS_rl := art verifiers examples
+INTEGRATIONS := agents crewai rl
+TOOLS := pytest pytest-asyncio pytest-timeout hypothesis
+
+.venvs/%/installed: pyproject.toml tests/integrations/constraints/%.txt | $(VENV)/bin/python
+	$(PIP) uv
+	$(PYTHON) -m venv --clear .venvs/$*
+	$(VENV)/bin/uv pip install -q -p .venvs/$*/bin/python -c tests/integrations/constraints/$*.txt \
+		-e '.[$(EXTRAS_$*)]' $(TOOLS) \
+	|| .venvs/$*/bin/python -m pip --disable-pip-version-check install -q \
+		-c tests/integrations/constraints/$*.txt -e '.[$(EXTRAS_$*)]' $(TOOLS)
+	@touch $@
+
+test-integrations-%: .venvs/%/installed
+	CATAGENT_INTEGRATIONS=$* .venvs/$*/bin/pytest $(TESTS_$*:%=tests/integrations/test_%.py)
+
+test-integrations: $(INTEGRATIONS:%=test-integrations-%)
+
 check: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
@@ -60,4 +86,4 @@ docs: $(VENV)/installed-docs
 	$(VENV)/bin/python docs/build.py
 
 clean:
-	rm -rf $(VENV) $(UNSLOTH)
+	rm -rf $(VENV) $(UNSLOTH) .venvs
