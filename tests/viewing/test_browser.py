@@ -452,7 +452,7 @@ async def test_numbers_and_sizes_beyond_reason_do_not_stop_the_page(tab: Tab, tm
             Call(role="sampler", began=0.1, seconds=0.2),
         ),
     )
-    criteria = tuple(Criterion(id=f"c{i}", text="a criterion", weight=1e300) for i in range(1_100))
+    criteria = tuple(Criterion(id=f"c{i}", text="a criterion", weight=1e300) for i in range(200))
     solution = Solution(
         task=task,
         group=RolloutGroup(task_id=task.id, rollouts=drawn),
@@ -465,9 +465,9 @@ async def test_numbers_and_sizes_beyond_reason_do_not_stop_the_page(tab: Tab, tm
     await tab.open((tmp_path / "p.html").as_uri())
     await tab.until("document.querySelectorAll('.kept meter').length === 1024")
     assert await tab.js("document.querySelectorAll('.card').length") == 24
-    assert await tab.js("document.querySelectorAll('#rubric button.mark').length") == 8_000
+    assert await tab.js("document.querySelectorAll('#rubric button.mark').length") == 3_000
     assert "76 more rollouts are in the file" in (await texts(tab, "#rollouts"))[0]
-    assert "1016 more rollouts" in (await texts(tab, "#rubric"))[0].replace(",", "")
+    assert "1009 more rollouts" in (await texts(tab, "#rubric"))[0].replace(",", "")
     assert str(10**30) in (await texts(tab, "#costs table"))[0]
     assert await tab.js("document.querySelectorAll('.timeline .call').length") == 1
     await tab.js("[...document.querySelectorAll('#rollouts > button')].pop().click()")
