@@ -94,6 +94,7 @@ class Listener:
                     return
                 self.draft.add(event.text, event.attempt)
             case RolloutFinished():
+                self._waiting = None
                 self._finished += 1
                 self._failed += not event.rollout.ok
             case SynthesisStarted():

@@ -69,6 +69,7 @@ class Application:
         self.ledger = Ledger()
         self.metrics = Metrics(self.gate, self.ledger)
         self._joined: CaT | None = None
+        self._named: set[str] = set()
         self._since = int(time.time())
         self._app: ASGIApp = Guard(
             Router(
@@ -121,16 +122,26 @@ class Application:
 
         return await attended(waited(), request.receive, self.gate)
 
-    def _checked(self, body: ChatRequest) -> ChatRequest:
-        self.options.may_name(body.model)
-        n = body.options.n
-        if n is not None and n > self.options.most_rollouts:
+    def _may_name(self, model: str) -> None:
+        self.options.may_name(model)
+        cast_of(model, self.cat)  # a name that stands for nothing does not count
+        if model not in self._named and len(self._named) >= self.options.most_models:
             raise ApiError(
-                400,
-                f"catagent.n is {n}; this server allows {self.options.most_rollouts}",
-                code="invalid_value",
-                param="catagent.n",
+                403,
+                f"requests have named {len(self._named)} different models, more are not allowed",
+                type="permission_error",
+                code="too_many_models",
+                param="model",
             )
+        self._named.add(model)
+
+    def _checked(self, body: ChatRequest) -> ChatRequest:
+        self._may_name(body.model)
+        most = self.options.most_rollouts
+        for name, n, allowed in (("catagent.n", body.options.n, most), ("n", body.n, most + 1)):
+            if n is not None and n > allowed:
+                said = f"{name} is {n}; this server allows {allowed}"
+                raise ApiError(400, said, code="invalid_value", param=name)
         return body
 
     def _streamed(
@@ -220,7 +231,7 @@ class Application:
 
     async def _score(self, request: Request) -> JSONReply:
         asked = score_request(await self._body(request))
-        self.options.may_name(asked.model)
+        self._may_name(asked.model)
 
         async def work() -> Body:
             return await score(asked, await self._ours(), self.options)

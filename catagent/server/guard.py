@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import secrets
 import time
 import traceback
 from collections.abc import Mapping
@@ -73,7 +74,7 @@ class Guard:
             return
         began = time.monotonic()
         route = _route(scope["path"])
-        seen = _Seen(send)
+        seen = _Seen(send, f"req_{secrets.token_hex(8)}")
         try:
             self._admit(scope)
             scope["app"] = self  # so that the router raises what it does not find
@@ -91,7 +92,8 @@ class Guard:
             seconds = time.monotonic() - began
             self._metrics.requests.labels(route, str(seen.status or 499)).inc()
             self._metrics.seconds.labels(route).observe(seconds)
-            log.info("%s %s %s %.0f ms", _method(scope), route, seen.status or 499, seconds * 1000)
+            status = seen.status or 499
+            log.info("%s %s %s %.0f ms %s", _method(scope), route, status, seconds * 1000, seen.ident)
 
     def _admit(self, scope: Scope) -> None:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
@@ -110,17 +112,19 @@ class Guard:
 
 
 class _Seen:
-    """Sends, and remembers the status."""
+    """Sends, with an id that a client can name, and remembers the status."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, ident: str) -> None:
         self._send = send
+        self.ident = ident
         self.status: int | None = None
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message.setdefault("headers", [])
-            message["headers"] = [*message["headers"], (b"x-content-type-options", b"nosniff")]
+            ours = [(b"x-request-id", self.ident.encode()), (b"x-content-type-options", b"nosniff")]
+            message["headers"] = [*message["headers"], *ours]
         await self._send(message)
 
 

@@ -34,6 +34,8 @@ class ServerOptions:
     most_rollouts: int = 64
     most_completions: int = 1024
     """Completions in one request for rewards."""
+    most_models: int = 256
+    """Different models that requests may name while the server runs: each keeps connections and limits."""
     heartbeat: float = 5.0
     """A stream says something at least this often."""
     send_seconds: float = 60.0

@@ -36,6 +36,8 @@ async def json_body(
     if named.get(b"content-encoding", b"identity").lower() != b"identity":
         raise ApiError(415, "send the body without a content-encoding", code="unsupported_encoding")
     declared = named.get(b"content-length", b"")
+    if declared and not declared.isdigit():
+        raise ApiError(400, "the content-length is not a number", code="invalid_header")
     if len(declared) > _DIGITS or (declared and int(declared) > options.largest_body):
         raise _too_large(options)
     size = int(declared) if declared else options.largest_body

@@ -307,8 +307,26 @@ async def test_models_and_rollouts_that_are_not_allowed() -> None:
                 assert reply.status == 403, page
         for body in ({**BODY, "catagent": {"n": 9}}, {**BODY, "catagent": {"n": 10**6}}):
             assert (await status(http, server, body))[0] == 400
+        assert (await status(http, server, {**BODY, "n": 10}))[0] == 400
         async with http.get(f"{server.url}/v1/models/cat/openai/x") as reply:
             assert reply.status == 403
+
+
+async def test_names_of_models_do_not_pile_up() -> None:
+    async with (
+        ProviderDouble(reply=cast(FOURS)) as double,
+        cat_on(double) as cat,
+        running(cat, most_models=2) as server,
+        asking() as http,
+    ):
+        for name, wanted in [
+            ("dog", 404),
+            ("cat", 200),
+            ("cat/double/a", 200),
+            ("cat/double/b", 403),
+            ("cat", 200),
+        ]:
+            assert (await status(http, server, {**BODY, "model": name}))[0] == wanted
 
 
 async def test_the_log_has_no_keys_and_no_prompts(caplog: pytest.LogCaptureFixture) -> None:
