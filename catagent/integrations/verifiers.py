@@ -1,9 +1,13 @@
 """verifiers (v1): an environment whose rewards are CaT's, made from the siblings of an episode.
 
-    verifiers eval gsm8k --env.id catagent.integrations.verifiers --env.n 8 --env.anchor openai/gpt-5-mini
+Export `CatEnv` from the package of your taskset, or from a module `my_env.py` that holds these two lines:
 
-`n` attempts at a task form one group; when all have finished, their reconciled reference (or a rubric) rewards
-each of them. It stands beside `best-of-n`, which compares siblings by the rewards of the task itself.
+    from catagent.integrations.verifiers import CatEnv
+    __all__ = ["CatEnv"]
+
+and run it with `--env.id my_env --env.n 8 --env.anchor openai/gpt-5-mini`. The `n` attempts at a task are one
+group; when all have finished, their reference rewards each of them. It stands beside `best-of-n`, which
+compares siblings by the rewards of the task itself.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ __all__ = ["CatEnv", "CatEnvConfig"]
 
 
 class CatEnvConfig(vf.EnvConfig):
-    """How many attempts, and how they are rewarded. What is not said is as catagent's configuration has it."""
+    """How many attempts, and how they are rewarded; the rest is as catagent's configuration has it."""
 
     agent: vf.AgentConfig = vf.AgentConfig()
     n: int = Field(8, ge=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,8 +54,12 @@ async def test_what_ends_a_job_is_raised() -> None:
                 await reward_traces(cat, TASK, [trace_of("\\boxed{4}")])
 
 
-def test_the_environment_is_found_by_its_module() -> None:
-    found = loaders.environment_class("", "catagent.integrations.verifiers")
-    assert found is CatEnv
-    assert issubclass(CatEnv, vf.Env)
-    assert CatEnvConfig.model_fields["n"].default == 8
+def test_the_environment_is_found_by_a_module_that_exports_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_cat_env.py").write_text(
+        "from catagent.integrations.verifiers import CatEnv\n__all__ = ['CatEnv']\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert loaders.environment_class("", "my_cat_env") is CatEnv
+    assert loaders.env_config_type("", "my_cat_env") is CatEnvConfig
