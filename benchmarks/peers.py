@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import aiohttp
@@ -53,6 +53,11 @@ class Contestant:
     how: tuple[str, ...]
     peer: str | None = None
     program: str = ""
+
+    @property
+    def requests(self) -> int:
+        """Requests a prompt, of the rollouts."""
+        return 1 if self.one_request else 8
 
 
 CONTESTANTS = [
@@ -212,7 +217,7 @@ def table(rows: int, found: dict[Contestant, Runs]) -> None:
         cpu = (middle(runs.whole, "cpu") - middle(runs.one, "cpu")) / ((rows - 1) * 8) * 1000
         base.setdefault(contestant.one_request, cpu)
         print(
-            f"| {contestant.name} | {1 if contestant.one_request else 8} "
+            f"| {contestant.name} | {contestant.requests} "
             f"| {'no' if contestant.how else 'yes'} "
             f"| {middle(runs.one, 'seconds'):.1f} | {middle(runs.whole, 'seconds'):.1f} | {cpu:.2f} "
             f"| {cpu / base[contestant.one_request]:.1f} "
@@ -227,7 +232,7 @@ def storms(found: dict[Contestant, Runs]) -> None:
     for contestant, runs in found.items():
         ended = ", ends with an error" if any(one.failed for one in runs.storm) else ""
         print(
-            f"| {contestant.name} | {1 if contestant.one_request else 8} "
+            f"| {contestant.name} | {contestant.requests} "
             f"| {middle(runs.storm, 'answered'):.0f}{ended} "
             f"| {middle(runs.storm, 'seconds'):.1f} | {middle(runs.whole, 'seconds'):.1f} "
             f"| {middle(runs.storm, 'requests'):.0f} | {middle(runs.storm, 'refused'):.0f} |"
@@ -273,6 +278,14 @@ def versions(pythons: dict[str, Path]) -> None:
         print(f"- {named} ({weight(mine)})")
 
 
+def read_runs(path: Path | None) -> dict[str, Run]:
+    """The runs that an earlier invocation kept."""
+    if path is None or not path.is_file():
+        return {}
+    with path.open() as file:
+        return {line.pop("key"): Run(**line) for line in map(json.loads, file)}
+
+
 def main() -> None:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
@@ -284,20 +297,32 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="+", help="peers: openai, its_hub, curator, inspect, optillm, catagent"
     )
+    parser.add_argument(
+        "--runs", type=Path, metavar="FILE", help="keep each run here; the same command goes on after an end"
+    )
     cache = platformdirs.user_cache_path("catagent") / "peers"
     parser.add_argument("--environments", type=Path, default=cache, metavar="DIR")
     a = parser.parse_args()
     chosen = [c for c in CONTESTANTS if not a.only or (c.peer or "catagent") in a.only]
     pythons = environments(a.environments, {c.peer for c in chosen if c.peer})
     found = {contestant: Runs() for contestant in chosen}
+    kept = read_runs(a.runs)
     for turn in range(a.rounds):
         for contestant, runs in found.items():
-            common = {"latency": a.latency, "patience": a.patience}
+            plan = [("whole", a.rows, 0.0)]
             if turn == 0:
-                runs.one.append(run(contestant, pythons, rows=1, storm=0.0, **common))
-            runs.whole.append(run(contestant, pythons, rows=a.rows, storm=0.0, **common))
-            if turn == 0 and a.storm:
-                runs.storm.append(run(contestant, pythons, rows=a.rows, storm=a.storm, **common))
+                plan = [("one", 1, 0.0), *plan, *([("storm", a.rows, a.storm)] if a.storm else [])]
+            for what, rows, storm in plan:
+                key = f"{contestant.name}, {contestant.requests}, {what} {rows}, {a.latency}, {storm}, {turn}"
+                if key not in kept:
+                    done = run(
+                        contestant, pythons, rows=rows, storm=storm, latency=a.latency, patience=a.patience
+                    )
+                    kept[key] = done
+                    if a.runs:
+                        with a.runs.open("a") as file:
+                            file.write(json.dumps({"key": key, **asdict(done)}) + "\n")
+                getattr(runs, what).append(kept[key])
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}")
     print(f"{a.rows} prompts, 8 rollouts, {a.latency * 1000:.0f} ms a reply, {IN_FLIGHT} in flight")
     print(f"medians of {a.rounds} rounds, load {os.getloadavg()[2]:.1f} over the last 15 minutes\n")

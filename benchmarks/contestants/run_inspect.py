@@ -32,7 +32,7 @@ with open("in.jsonl") as rows:
 (log,) = eval(
     Task(dataset=samples, solver=generate(), scorer=boxed(), epochs=Epochs(8, "mode")),
     model="openai-api/house/m", adaptive_connections=int(sys.argv[2]), display="none", log_dir="logs",
-    fail_on_error=False,
+    fail_on_error=False, log_realtime=False,
 )  # fmt: skip
 with open("out.jsonl", "w") as file:
     for sample in log.reductions[0].samples if log.reductions else ():
