@@ -6,8 +6,8 @@
     reward.num_workers=1
 
 verl's reward loop brings each completion alone, as soon as it is generated: the members of a group wait for
-each other, which they can only in one process, hence one reward worker. The batch reward manager brings all at
-once: take `compute_scores` for it.
+each other, which they can only in one process, hence one reward worker. The batch reward manager brings all
+at once: take `compute_scores` for it.
 
 verl does not pass the prompt: put it into the data set's `extra_info` (a text or a conversation) under
 `question`, or name its field with `prompt_field`. verl knows no unknown reward: in its place stands the mean
