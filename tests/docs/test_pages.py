@@ -117,7 +117,7 @@ def test_options_and_commands_in_the_text_exist(page: Path) -> None:
             assert known, f"{name_of(page)}:{line}: there is no option {option}"
 
 
-FOREIGN = {"-I", "-S", "--no-index", "--find-links", "--enable-lora", "--lora-modules"}
+FOREIGN = {"-I", "-S", "--no-index", "--find-links", "--enable-lora", "--lora-modules", "--reward"}
 """Options of other programs that the text speaks of."""
 
 
