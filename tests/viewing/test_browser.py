@@ -411,6 +411,7 @@ async def test_a_single_row_needs_no_list_and_prints_whole(tab: Tab, tmp_path: P
     await tab.open((tmp_path / "p.html").as_uri())
     await tab.until("document.querySelector('#row-title')")
     assert await tab.js("document.getElementById('list').offsetHeight") == 0
+    assert await tab.js("document.getElementById('detail').getBoundingClientRect().top") < 80
     cut = "[...document.querySelectorAll('.card pre.text')].some((p) => p.scrollHeight > p.clientHeight + 1)"
     assert await tab.js(cut) is True
     await tab.size(1280, 900, dark=True)
@@ -433,6 +434,19 @@ async def test_a_huge_rollout_is_cut_and_the_page_answers(tab: Tab, tmp_path: Pa
     await tab.open((tmp_path / "p.html").as_uri())
     await tab.until("document.querySelectorAll('mark').length > 0")
     assert "characters left out" in await tab.js("document.querySelector('pre.text').textContent")
+
+
+async def test_notes_stand_above_a_single_row_too(tab: Tab, tmp_path: Path) -> None:
+    write_page(
+        tmp_path / "p.html", [Row("a", samples.verifiable(3))], title="t", notes=["One line was left out."]
+    )
+    for width in (390, 1280):
+        await tab.size(width, 844, phone=width < 600)
+        await tab.call("Page.navigate", url="about:blank")
+        await tab.open((tmp_path / "p.html").as_uri())
+        await tab.until("document.querySelector('#row-title')")
+        assert await tab.js("document.querySelector('#notes li').offsetHeight > 0")
+        assert await tab.js("document.getElementById('detail').getBoundingClientRect().top") < 200
 
 
 async def test_an_empty_page_says_so(tab: Tab, tmp_path: Path) -> None:
