@@ -33,7 +33,8 @@ test: $(VENV)/installed-dev
 	$(VENV)/bin/pytest
 
 # Unsloth takes older versions than plain TRL does, and cannot be installed beside them. Without its own
-# dependencies, most of which need a GPU.
+# dependencies, most of which need a GPU. The TRL that it takes computes log-probabilities in Triton, which on a
+# CPU runs in its interpreter.
 UNSLOTH := .venv-unsloth
 UPIP := $(UNSLOTH)/bin/python -m pip --disable-pip-version-check install -q
 
@@ -41,11 +42,11 @@ $(UNSLOTH)/installed: pyproject.toml constraints-unsloth.txt
 	$(PYTHON) -m venv $(UNSLOTH)
 	$(UPIP) torch==2.13.0
 	$(UPIP) -c constraints-unsloth.txt -e '.[train]' pillow psutil pytest pytest-asyncio pytest-timeout hypothesis
-	$(UPIP) --no-deps -c constraints-unsloth.txt unsloth unsloth_zoo
+	$(UPIP) --no-deps -c constraints-unsloth.txt unsloth unsloth_zoo triton
 	@touch $@
 
 test-unsloth-set: $(UNSLOTH)/installed
-	$(UNSLOTH)/bin/pytest tests/training
+	TRITON_INTERPRET=1 $(UNSLOTH)/bin/pytest tests/training
 
 # Frameworks that cannot be installed beside each other, in as few environments as they fit in. uv makes
 # them in seconds; where it finds no index, pip does.

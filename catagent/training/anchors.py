@@ -8,6 +8,7 @@ them and trainable biases are refused.
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, get_args
@@ -113,15 +114,10 @@ def anchor_weights(anchor: str, trainer: Any) -> Callable[[], AbstractContextMan
 
     @contextlib.contextmanager
     def weights() -> Iterator[Any]:
-        utils = needed("trl.models.utils")
+        unwrapped = needed("trl.models.utils").unwrap_model_for_generation
         wrapped = trainer.ref_model if anchor == "ref_model" else trainer.model_wrapped
         with (
-            utils.unwrap_model_for_generation(
-                wrapped,
-                trainer.accelerator,
-                gather_deepspeed3_params=trainer.args.ds3_gather_for_generation,
-                gradient_checkpointing_kwargs=trainer.args.gradient_checkpointing_kwargs,
-            ) as model,
+            unwrapped(wrapped, trainer.accelerator, **_known(unwrapped, trainer.args)) as model,
             _summoned(trainer, wrapped),
             _as_anchor(model, anchor),
         ):
@@ -133,6 +129,16 @@ def anchor_weights(anchor: str, trainer: Any) -> Callable[[], AbstractContextMan
                 model.train(training)
 
     return weights
+
+
+def _known(unwrapped: Any, args: Any) -> dict[str, Any]:
+    """The options that this TRL's `unwrap_model_for_generation` takes: older ones take fewer."""
+    options = {
+        "gather_deepspeed3_params": args.ds3_gather_for_generation,
+        "gradient_checkpointing_kwargs": args.gradient_checkpointing_kwargs,
+    }
+    takes = inspect.signature(unwrapped).parameters
+    return {name: value for name, value in options.items() if name in takes}
 
 
 def _as_anchor(model: Any, anchor: str) -> AbstractContextManager[Any]:

@@ -48,6 +48,11 @@ def grpo_config(config: CaTConfig, output: Path, *, evaluate: bool) -> Any:
     """
     torch = needed("torch")
     cpu = config.use_cpu if config.use_cpu is not None else not _accelerator(torch)
+    if cpu and getattr(needed("trl.trainer.utils"), "_ChunkedLogProbFunction", object) is None and _old():
+        raise ConfigError(
+            f"TRL {trl().__version__} trains on a CPU only with Triton: pip install 'trl>=1.16', or triton and "
+            "TRITON_INTERPRET=1 in the environment"
+        )
     half = not cpu and config.dtype in ("auto", "bfloat16") and _bfloat16(torch)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     generations_eval = config.eval_generations or config.num_generations
@@ -144,6 +149,12 @@ def _listed(value: Any) -> list[str]:
 
 def _plain(value: Any) -> Any:
     return getattr(value, "value", value)
+
+
+def _old() -> bool:
+    """Whether this TRL has no other way than Triton to compute log-probabilities."""
+    major, minor = (int(part) for part in trl().__version__.split(".")[:2])
+    return (major, minor) < (1, 16)
 
 
 def _accelerator(torch: Any) -> bool:
