@@ -117,7 +117,16 @@ def test_options_and_commands_in_the_text_exist(page: Path) -> None:
             assert known, f"{name_of(page)}:{line}: there is no option {option}"
 
 
-FOREIGN = {"-I", "-S", "--no-index", "--find-links", "--enable-lora", "--lora-modules", "--reward"}
+FOREIGN = {
+    "-I",
+    "-S",
+    "--no-index",
+    "--find-links",
+    "--enable-lora",
+    "--lora-modules",
+    "--reward",
+    "--max-connections",
+}
 """Options of other programs that the text speaks of."""
 
 
