@@ -71,6 +71,8 @@ def last_boxes(text: str) -> list[str] | None:
         if contents:
             if end > next_start:
                 continue
+            if not content.strip():
+                break  # an instruction that is repeated: "alone inside \\boxed{}"
             between = _BETWEEN_BOXES.match(text, end)
             if next_start - end > 60 or between is None or between.end() < next_start:
                 break

@@ -94,3 +94,17 @@ def test_a_megabyte_of_anything_is_bounded(hostile: str) -> None:
     begin = time.process_time()
     extract(hostile)
     assert time.process_time() - begin < 3.0
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("End with the final answer alone inside \\boxed{}.\n\n\\boxed{3}", "3"),
+        ("inside \\boxed{ }.\n\\boxed{1}, \\boxed{2}", "1, 2"),
+        ("\\boxed{}: \\boxed{\\frac12}", "\\frac12"),
+    ],
+)
+def test_an_empty_box_before_the_answer_is_no_part_of_it(text: str, answer: str) -> None:
+    found = extract(text)
+    assert found is not None
+    assert found.text == answer
