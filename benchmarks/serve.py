@@ -247,7 +247,8 @@ def table(*heads: str) -> None:
 
 async def overhead(found: Servers, a: argparse.Namespace) -> None:
     print(
-        f"\n## Overhead: {a.clients} clients, {a.seconds:g} s a row, the double takes {a.latency * 1000:g} ms\n"
+        f"\n## Overhead: {a.clients} clients, {a.seconds:g} s a row, "
+        f"the double takes {a.latency * 1000:g} ms\n"
     )
     heads = ("server", "p50, ms", "p99, ms", "overhead p50", "overhead p99", "x proxy p50")
     table(*heads, "CPU a request, ms", "good", "other")

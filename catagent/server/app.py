@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -12,7 +13,6 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from catagent import __version__
 from catagent.cat import CaT
 from catagent.completions import (
     ApiError,
@@ -265,7 +265,7 @@ class Application:
         status = "stopping" if self.gate.closed else "ok"
         body = {
             "status": status,
-            "version": __version__,
+            "version": version("catagent"),
             "working": self.gate.working,
             "waiting": self.gate.waiting,
         }

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
+from importlib.metadata import version
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from catagent import __version__
 from catagent.completions import Body, ChatRequest
 from catagent.server.responses import ResponsesRequest
 from catagent.server.scoring import ScoreRequest
@@ -157,7 +157,7 @@ def _document() -> Body:
         "openapi": "3.1.0",
         "info": {
             "title": "catagent",
-            "version": __version__,
+            "version": version("catagent"),
             "description": "Compute as Teacher behind OpenAI's API: answers are references made of rollouts.",
         },
         "components": {"schemas": {**parts, "Error": _ERROR}},
