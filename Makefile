@@ -68,6 +68,8 @@ TOOLS := pytest pytest-asyncio pytest-timeout hypothesis
 		-c tests/integrations/constraints/$*.txt -e '.[$(EXTRAS_$*)]' $(TOOLS)
 	@touch $@
 
+.SECONDARY: $(INTEGRATIONS:%=.venvs/%/installed)
+
 test-integrations-%: .venvs/%/installed
 	CATAGENT_INTEGRATIONS=$* .venvs/$*/bin/pytest $(TESTS_$*:%=tests/integrations/test_%.py)
 
