@@ -89,7 +89,7 @@ class Evaluation:
                 f"{100 * max(width):.1f} points; differences below about twice that are noise "
                 "unless the paired tests say otherwise."
             )
-        if "majority" not in scores.arms:
+        if "majority" not in self.asked.get("methods", ()):
             said.append("majority is not among the methods: the baseline that costs nothing is missing.")
         return said
 
