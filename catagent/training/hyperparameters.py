@@ -50,8 +50,8 @@ def grpo_config(config: CaTConfig, output: Path, *, evaluate: bool) -> Any:
     cpu = config.use_cpu if config.use_cpu is not None else not _accelerator(torch)
     if cpu and getattr(needed("trl.trainer.utils"), "_ChunkedLogProbFunction", object) is None and _old():
         raise ConfigError(
-            f"TRL {trl().__version__} trains on a CPU only with Triton: pip install 'trl>=1.16', or triton and "
-            "TRITON_INTERPRET=1 in the environment"
+            f"TRL {trl().__version__} trains on a CPU only with Triton: pip install 'trl>=1.16', or triton "
+            "and TRITON_INTERPRET=1 in the environment"
         )
     half = not cpu and config.dtype in ("auto", "bfloat16") and _bfloat16(torch)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
