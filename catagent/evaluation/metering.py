@@ -85,12 +85,15 @@ class Meter:
         self.ledger = _PricingLedger(totals)
         self._inner = journal
         self._seed = seed
+        self._awaited: set[str] = set()
 
     def get(self, key: str) -> bytes | None:
         """See `Journal.get`."""
         value = self._inner.get(self._own(key))
         if value is not None:
             self._count(key, _price_in(value))
+        else:
+            self._awaited.add(key)
         return value
 
     def put(self, key: str, value: bytes) -> None:
@@ -99,7 +102,16 @@ class Meter:
         cost = self.ledger.take_price(sample.get("text"))
         sample["cost"] = list(cost)
         self._count(key, cost)
+        self._awaited.discard(key)
         self._inner.put(self._own(key), orjson.dumps(sample))
+
+    @property
+    def lost(self) -> int:
+        """Samples that were asked for and never came: the request failed for good, or was refused.
+
+        A reply without text is a reply.
+        """
+        return max(0, len(self._awaited) - self.ledger.blank)
 
     @property
     def usage(self) -> Usage:
@@ -123,6 +135,7 @@ class _PricingLedger(Ledger):
     def __init__(self, parent: Ledger) -> None:
         super().__init__(None, parent)
         self._prices: dict[str | None, list[Cost]] = {}
+        self.blank = 0
 
     def succeeded(
         self,
@@ -149,6 +162,7 @@ class _PricingLedger(Ledger):
             unpriced=int(usd is None),
         )
         for choice in completion.choices:
+            self.blank += not (choice.text or choice.tool_calls)
             self._prices.setdefault(choice.text, []).append(cost)
 
     def take_price(self, text: str | None) -> Cost:

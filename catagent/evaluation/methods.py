@@ -102,7 +102,12 @@ async def estimated(
 
 
 async def outcome_of(reference: Reference, grader: Grader, meter: Meter) -> Outcome:
-    """The graded reference. An open task has no final answer to abstain from."""
+    """The graded reference. An open task has no final answer to abstain from.
+
+    A fall-back since a request was lost is an outcome with an error: another try may bring the real one.
+    """
+    if meter.lost and reference.fallback:
+        return Outcome(error=reference.fallback[:1000], lost=meter.lost, cost=dict(meter.by_role))
     open_ended = grader.question.open
     value = await grader.value(reference.text, reference.answer)
     abstained = not open_ended and reference.answer is None
@@ -116,5 +121,6 @@ async def outcome_of(reference: Reference, grader: Grader, meter: Meter) -> Outc
         agreement=reference.agreement,
         method=reference.method,
         fallback=reference.fallback,
+        lost=meter.lost,
         cost=dict(meter.by_role),
     )

@@ -53,6 +53,9 @@ class Outcome(_Data):
     """Which estimator it was in the end, where one falls back to another or chooses."""
     fallback: str | None = None
     error: str | None = None
+    lost: int = 0
+    """Requests of the method that came to nothing. With a fall-back the outcome is undecided: that says
+    nothing of the method."""
     cost: dict[str, Cost] = {}
 
     @property

@@ -77,6 +77,11 @@ class Evaluation:
             said.append(
                 f"{scores.lost} questions have no rollout and are left out; the same command retries."
             )
+        if lost := sum(o.lost for r in scores.records for o in r.outcomes.values()):
+            said.append(
+                f"{lost} requests of methods came to nothing (failed or refused). Where the method fell back, "
+                "its outcome is undecided; the same command tries again."
+            )
         said.append(f"Contamination: {self.benchmark.contamination}")
         if self.benchmark.left_out:
             said.append(f"{self.benchmark.left_out} rows of the source have nothing to grade them by.")

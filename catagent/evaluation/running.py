@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from catagent.agents.judge import Judge
@@ -66,6 +66,8 @@ class Run:
     seeds: int = 1
     judged: int = 1
     judging: JudgeOptions | None = None
+    outage: float = 900.0
+    """Seconds to wait for a provider that fails for everyone, before requests count as failed."""
     params: Mapping[str, Any] = field(default_factory=dict)
     on_finished: Callable[[Finished], None] | None = None
     on_wait: Emit | None = None
@@ -97,6 +99,9 @@ class Run:
         """
         numbers = range(len(self.benchmark.questions))
         queue = deque((seed, i) for seed in range(self.seeds) for i in numbers)
+        policies = [(endpoint, endpoint.policy) for endpoint in self._endpoints]
+        for endpoint, policy in policies:
+            endpoint.policy = replace(policy, outage=self.outage)
         try:
             while (queue and self.stopped is None) or self._tasks:
                 while queue and self.stopped is None and self._admits():
@@ -110,6 +115,8 @@ class Run:
                 for task in [t for t in self._tasks if t.done()]:
                     self._collect(task, queue)
         finally:
+            for endpoint, policy in policies:
+                endpoint.policy = policy
             left: list[asyncio.Task[Any]] = [*self._tasks, *self._groups.values()]
             for one in left:
                 one.cancel()
@@ -274,7 +281,7 @@ class Run:
             raise
         except Exception as error:  # noqa: BLE001 - a method that fails on a question is data, whoever wrote it
             said = str(error) if isinstance(error, CatError) else f"{type(error).__name__}: {error}"
-            return Outcome(error=said[:1000], cost=dict(meter.by_role)), None
+            return Outcome(error=said[:1000], lost=meter.lost, cost=dict(meter.by_role)), None
         return await outcome_of(reference, grader, meter), reference
 
 

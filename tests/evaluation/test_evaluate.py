@@ -18,7 +18,7 @@ from catagent.evaluation import evaluate
 from catagent.evaluation.methods import arms_of, method_names
 from catagent.evaluation.records import read_records
 from catagent.messages import Reference, RolloutGroup
-from tests.cast import cat_on
+from tests.cast import SYNTHESIS, cat_on
 from tests.doubles import Fault, ProviderDouble, prompt_of, when
 from tests.evaluation.playing import adder, noise, sums
 from tests.judges import judge, says
@@ -182,6 +182,23 @@ async def test_lost_rollouts_and_lost_questions_are_not_wrong_answers() -> None:
     assert found.scores.accuracy("majority").interval.value == 1.0
     assert found.scores.accuracy("majority").decided == 2
     assert any("1 questions have no rollout" in note for note in found.notes)
+
+
+async def test_a_fall_back_since_a_request_was_lost_is_not_the_methods_doing(tmp_path: Path) -> None:
+    double = ProviderDouble(
+        reply=adder(), faults=[when(lambda b: SYNTHESIS in prompt_of(b), Fault.status_code(400))]
+    )
+    async with double, cat_on(double, n=2) as cat:
+        found = await evaluate(sums(2), cat=cat, methods="majority,synthesis", out=tmp_path)
+        assert found.scores.accuracy("majority").interval.value == 1.0
+        accuracy = found.scores.accuracy("synthesis")
+        assert (accuracy.decided, accuracy.undecided, accuracy.failed) == (0, 2, 2)
+        assert "no synthesis" in (found.records[0].outcomes["synthesis"].error or "")
+        assert any("2 requests of methods came to nothing" in note for note in found.notes)
+        double.faults = []
+        again = await evaluate(sums(2), cat=cat, methods="majority,synthesis", out=tmp_path)
+    assert again.scores.accuracy("synthesis").decided == 2
+    assert again.usage_of_run.roles["sampler"].calls == 0
 
 
 async def test_the_donor_is_the_next_question_that_has_rollouts() -> None:
