@@ -11,12 +11,12 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 import yaml
 
-from catagent import __version__
 from catagent.errors import ConfigError
 from catagent.training.config import CaTConfig
 from catagent.training.presets import PRESETS
@@ -203,8 +203,6 @@ def _laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
 
 def environment(version_of: Callable[[str], str] | None = None) -> dict[str, Any]:
     """What the run runs on: versions of the packages that bear on results, and the machine."""
-    from importlib.metadata import PackageNotFoundError, version
-
     look_up = version_of or version
     packages = {}
     for name in ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "unsloth", "vllm"):
@@ -213,7 +211,7 @@ def environment(version_of: Callable[[str], str] | None = None) -> dict[str, Any
         except PackageNotFoundError:
             continue
     return {
-        "catagent": __version__,
+        "catagent": look_up("catagent"),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": packages,
