@@ -75,8 +75,7 @@ def diagnostics(methods: dict[str, dict[int, dict[str, Any]]]) -> list[str]:
             "differs_from_majority": "differs from majority",
             "right_when_it_differs": "right when it differs", "zero_variance": "groups without variance",
             "unknown_rewards": "rewards unknown"}  # fmt: skip
-    lines = ["| reward | " + " | ".join(keys.values()) + " | own rollouts right, first and last 3 steps |",
-             "|---|" + "---|" * (len(keys) + 1)]  # fmt: skip
+    lines = ["| reward | " + " | ".join(keys.values()) + " |", "|---|" + "---|" * len(keys)]
     for name in ORDER[1:]:
         if name not in methods:
             continue
@@ -85,11 +84,7 @@ def diagnostics(methods: dict[str, dict[int, dict[str, Any]]]) -> list[str]:
         for key in keys:
             values = [line[key] for run in figures for line in run if line.get(key) is not None]
             cells.append(percent(mean(values)) if values else "–")
-        ends = [
-            mean([line["pass_at_1"] for run in figures for line in part(run)])
-            for part in (lambda run: run[:3], lambda run: run[-3:])
-        ]
-        lines.append(f"| {name} | " + " | ".join(cells) + f" | {percent(ends[0])} → {percent(ends[1])} |")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
 
 
@@ -111,6 +106,7 @@ def plot(found: Runs, target: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    found = {task: methods for task, methods in found.items() if set(methods) - {"before"}}
     figure, axes = plt.subplots(1, len(found), figsize=(4.8 * len(found), 3.4), squeeze=False)
     for axis, (task, methods) in zip(axes[0], sorted(found.items()), strict=True):
         shown = [name for name in ORDER[1:] if name in methods]
