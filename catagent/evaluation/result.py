@@ -79,8 +79,8 @@ class Evaluation:
             )
         if lost := sum(o.lost for r in scores.records for o in r.outcomes.values()):
             said.append(
-                f"{lost} requests of methods came to nothing (failed or refused). Where the method fell back, "
-                "its outcome is undecided; the same command tries again."
+                f"{lost} requests of methods came to nothing (failed or refused). Where the method fell "
+                "back, its outcome is undecided; the same command tries again."
             )
         said.append(f"Contamination: {self.benchmark.contamination}")
         if self.benchmark.left_out:
