@@ -30,6 +30,7 @@ from catagent.completions import (
     stream,
 )
 from catagent.completions.chat import OnSolution
+from catagent.estimators import plan_of
 from catagent.models.ledger import Ledger
 from catagent.server.gate import Gate
 from catagent.server.guard import Guard, log_crash
@@ -135,8 +136,21 @@ class Application:
             )
         self._named.add(model)
 
+    def _may_estimate(self, name: str | None) -> None:
+        """Refuse an estimator that asks models which are not allowed, or too often."""
+        if name is None:
+            return
+        plan = plan_of(name)
+        for model in plan.models:
+            self._may_name(f"cat/{model}")
+        cost = plan.cost(self.options.most_rollouts)
+        if cost is not None and cost.calls > self.options.most_calls:
+            said = f"{name[:80]}: up to {cost.calls} requests; this server allows {self.options.most_calls}"
+            raise ApiError(400, said, code="invalid_value", param="catagent.estimator")
+
     def _checked(self, body: ChatRequest) -> ChatRequest:
         self._may_name(body.model)
+        self._may_estimate(body.options.estimator)
         most = self.options.most_rollouts
         for name, n, allowed in (("catagent.n", body.options.n, most), ("n", body.n, most + 1)):
             if n is not None and n > allowed:
@@ -232,6 +246,7 @@ class Application:
     async def _score(self, request: Request) -> JSONReply:
         asked = score_request(await self._body(request))
         self._may_name(asked.model)
+        self._may_estimate(asked.estimator)
 
         async def work() -> Body:
             return await score(asked, await self._ours(), self.options)

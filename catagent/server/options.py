@@ -32,6 +32,8 @@ class ServerOptions:
     body_seconds: float = 30.0
     """How long a client may take to send its body."""
     most_rollouts: int = 64
+    most_calls: int = 1024
+    """Requests that an estimator named by a request may take for a group of `most_rollouts`."""
     most_completions: int = 1024
     """Completions in one request for rewards."""
     most_models: int = 256

@@ -308,6 +308,13 @@ async def test_models_and_rollouts_that_are_not_allowed() -> None:
         for body in ({**BODY, "catagent": {"n": 9}}, {**BODY, "catagent": {"n": 10**6}}):
             assert (await status(http, server, body))[0] == 400
         assert (await status(http, server, {**BODY, "n": 10}))[0] == 400
+        for estimator, wanted in [
+            ("moa:models=openai/x", 403),  # what an estimator asks is asked all the same
+            ("moa:models=double/x", 200),
+            ("rsa:population=256,rounds=9", 400),
+        ]:
+            body = {**BODY, "catagent": {"estimator": estimator}}
+            assert (await status(http, server, body))[0] == wanted, estimator
         async with http.get(f"{server.url}/v1/models/cat/openai/x") as reply:
             assert reply.status == 403
 
