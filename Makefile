@@ -71,7 +71,8 @@ TOOLS := pytest pytest-asyncio pytest-timeout hypothesis
 .SECONDARY: $(INTEGRATIONS:%=.venvs/%/installed)
 
 test-integrations-%: .venvs/%/installed
-	CATAGENT_INTEGRATIONS=$* .venvs/$*/bin/pytest $(TESTS_$*:%=tests/integrations/test_%.py)
+	@for name in $(TESTS_$*); do echo "$*: $$name"; \
+		CATAGENT_INTEGRATIONS=$* .venvs/$*/bin/pytest tests/integrations/test_$$name.py || exit 1; done
 
 test-integrations: $(INTEGRATIONS:%=test-integrations-%)
 
