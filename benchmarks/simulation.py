@@ -28,6 +28,7 @@ STYLES = (
     {"color": "0.45", "linestyle": ":", "marker": "D"},
     {"color": "0.7", "linestyle": "-.", "marker": "v"},
 )
+LIMITS = (8, 16, 32, 64)
 READER = Reader(keep=0.97, find=0.4, create=0.01)
 
 
@@ -179,7 +180,7 @@ def adaptive(chosen: dict[str, Policy], seed: int, risk: float = 0.05) -> dict[s
     found: dict[str, list[float]] = {}
     rows = []
     for name, policy in chosen.items():
-        some = [saving(policy, n, risk, repeats=1, seed=seed) for n in (8, 16, 32, 64)]
+        some = [saving(policy, n, risk, repeats=1, seed=seed) for n in LIMITS]
         found[name] = [s.drawn / s.n for s in some]
         rows.append([
             name, *(f"{s.drawn:.1f} of {s.n} ({1 - s.drawn / s.n:.0%} spared)" for s in some),
@@ -187,7 +188,12 @@ def adaptive(chosen: dict[str, Policy], seed: int, risk: float = 0.05) -> dict[s
             f"{max(abs(s.accuracy - s.accuracy_of_all) for s in some):.1%}",
         ])  # fmt: skip
     table(
-        ["questions", "G = 8", "16", "32", "64", "majority changed, at most", "accuracy changed, at most"],
+        [
+            "questions",
+            *(f"G = {n}" for n in LIMITS),
+            "majority changed, at most",
+            "accuracy changed, at most",
+        ],
         rows,
     )
     return found
@@ -261,9 +267,9 @@ def plots(
 
     figure, axis = pyplot.subplots(figsize=(5.4, 3.4))
     for (name, values), style in zip(spared.items(), STYLES, strict=False):
-        axis.plot([8, 16, 32, 64], [100 * v for v in values], label=name, **style)
+        axis.plot(LIMITS, [100 * v for v in values], label=name, **style)
     axis.set_xscale("log", base=2)
-    axis.set_xticks([8, 16, 32, 64], ["8", "16", "32", "64"])
+    axis.set_xticks(LIMITS, [str(n) for n in LIMITS])
     axis.set_ylim(0, 100)
     axis.set_xlabel("rollouts allowed, G")
     axis.set_ylabel("rollouts drawn, % of G")

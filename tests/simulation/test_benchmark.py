@@ -15,6 +15,7 @@ def test_tables_and_plots(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["simulation", "--questions", "12", "--plots", str(tmp_path / "plots")])
+    monkeypatch.setattr(simulation, "LIMITS", (4, 8))
     simulation.main()
     printed = capsys.readouterr().out
     assert printed.count("\n## ") + printed.startswith("## ") == 6

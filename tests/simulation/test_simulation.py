@@ -92,7 +92,7 @@ def test_skills_that_are_other_methods_in_disguise() -> None:
     for skill, name in ((Reader(1, 0), "majority"), (Reader(1, 1), "pass_at")):
         for point in curve(policy, skill, seed=4):
             assert point.synthesis == getattr(point, name)
-    for point in curve(policy, ByShare(1), repeats=40, sizes=(8,), seed=5):
+    for point in curve(policy, ByShare(1), repeats=12, sizes=(8,), seed=5):
         assert abs(point.synthesis - point.single) < SIGMAS * point.errors["single"]
     for point in curve(Policy((0.6,) * 300, wrong=1), ByShare(500), sizes=(9,), seed=6):
         assert point.synthesis == pytest.approx(point.majority)
