@@ -62,7 +62,7 @@ TOOLS := pytest pytest-asyncio pytest-timeout hypothesis
 .venvs/%/installed: pyproject.toml tests/integrations/constraints/%.txt | $(VENV)/bin/python
 	$(PIP) uv
 	$(PYTHON) -m venv --clear .venvs/$*
-	$(VENV)/bin/uv pip install -q -p .venvs/$*/bin/python -c tests/integrations/constraints/$*.txt \
+	$(VENV)/bin/uv pip install -q --compile-bytecode -p .venvs/$*/bin/python -c tests/integrations/constraints/$*.txt \
 		-e '.[$(EXTRAS_$*)]' $(TOOLS) \
 	|| .venvs/$*/bin/python -m pip --disable-pip-version-check install -q \
 		-c tests/integrations/constraints/$*.txt -e '.[$(EXTRAS_$*)]' $(TOOLS)

@@ -77,6 +77,7 @@ def test_an_example_runs(name: str, tmp_path: Path) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
+            stdin=subprocess.DEVNULL,
             timeout=110,
             check=False,
         )

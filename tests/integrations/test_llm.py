@@ -114,6 +114,7 @@ def test_the_command_finds_it_by_its_entry_point(tmp_path: Path) -> None:
             env=environment(double, LLM_USER_PATH=str(tmp_path)),
             capture_output=True,
             text=True,
+            stdin=subprocess.DEVNULL,
             timeout=100,
             check=False,
         )
