@@ -9,8 +9,6 @@ in one batch: when every group that is not done waits for the model, or nobody e
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import contextlib
 import queue
 import threading
 import time
@@ -92,15 +90,17 @@ class Exchange:
         not done by then are cancelled and are a `TimeoutError`. What `serve` raises is raised here, and so is
         Ctrl-C, after all jobs are cancelled.
         """
-        everything = asyncio.run_coroutine_threadsafe(self._start(jobs), self._loop)
+
+        async def begun() -> asyncio.Future[None]:
+            return asyncio.ensure_future(self._start(jobs))
+
+        everything = asyncio.run_coroutine_threadsafe(begun(), self._loop).result()
         results: list[T | BaseException] = [TimeoutError("cancelled") for _ in jobs]
         try:
             self._pump(results, serve, patience, lockstep)
         finally:
             if not everything.done():
-                everything.cancel()
-                with contextlib.suppress(concurrent.futures.CancelledError, concurrent.futures.TimeoutError):
-                    everything.result(timeout=10)
+                asyncio.run_coroutine_threadsafe(_ended(everything), self._loop).result()
             while not self._inbox.empty():
                 self._inbox.get()
         return results
@@ -192,3 +192,9 @@ class Exchange:
             self._thread.join(timeout=10)
         if not self._thread.is_alive() and not self._loop.is_closed():
             self._loop.close()
+
+
+async def _ended(work: asyncio.Future[None]) -> None:
+    """Cancel work and wait until it is over, so that nothing of it is heard of later."""
+    work.cancel()
+    await asyncio.wait([work], timeout=10)
