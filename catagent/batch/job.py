@@ -25,7 +25,7 @@ from catagent.batch.lines import TRAINING, UnusableError, copied_line, error_lin
 from catagent.batch.options import JobOptions
 from catagent.batch.output import Output
 from catagent.batch.parquet import needs_pyarrow, to_parquet
-from catagent.batch.progress import Progress, Report, Stop, usage_since
+from catagent.batch.progress import Progress, Report, Stop
 from catagent.batch.reading import Line, Source
 from catagent.batch.rows import BadLineError, Row, row_of
 from catagent.batch.store import Kept, Places, State, Store
@@ -371,4 +371,4 @@ class Job:
 
     def spent_now(self) -> Usage:
         """What this run has consumed so far."""
-        return usage_since(self.totals.usage(), self._before)
+        return self.totals.usage().since(self._before)

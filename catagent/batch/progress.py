@@ -12,9 +12,9 @@ import orjson
 
 from catagent.batch.store import Places
 from catagent.events import Event, Waiting
-from catagent.messages import RoleUsage, Usage
+from catagent.messages import Usage
 
-__all__ = ["Progress", "Report", "Stop", "usage_since"]
+__all__ = ["Progress", "Report", "Stop"]
 
 Stop: TypeAlias = Literal["budget", "time", "interrupt"]
 
@@ -113,14 +113,3 @@ class Report:
         else:
             with self.places.lines.open("rb") as file:
                 yield from map(orjson.loads, file)
-
-
-def usage_since(now: Usage, before: Usage) -> Usage:
-    """What was consumed between two pictures of the same ledger."""
-    roles = {}
-    for role, usage in now.roles.items():
-        earlier = before.roles.get(role, RoleUsage()).model_dump()
-        since = RoleUsage(**{name: value - earlier[name] for name, value in usage.model_dump().items()})
-        if since.calls or since.cached:
-            roles[role] = since
-    return Usage(roles=roles, seconds=now.seconds - before.seconds)

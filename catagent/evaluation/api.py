@@ -18,7 +18,7 @@ from catagent.evaluation.questions import Fields
 from catagent.evaluation.result import Evaluation
 from catagent.evaluation.running import Finished, Run
 from catagent.events import Event, Waiting
-from catagent.messages import RoleUsage, Usage
+from catagent.messages import Usage
 from catagent.models.journal import MemoryJournal
 from catagent.models.ledger import Budget, Ledger
 from catagent.options import JudgeOptions, options_of
@@ -148,7 +148,7 @@ async def evaluate(
         finished=finished,
         total=progress.total,
         usage=usage,
-        usage_of_run=_since(usage, before),
+        usage_of_run=usage.since(before),
         stopped=run.stopped,
         why=run.why,
         folder=None if out is None else Path(out),
@@ -230,12 +230,3 @@ async def _asked(
         "question_aware": cat.question_aware,
         "prompts": {name: cat.prompts[name].version for name in _PROMPTS},
     }
-
-
-def _since(now: Usage, before: Usage) -> Usage:
-    """What was consumed between two pictures of the same ledger."""
-    roles = {}
-    for role, usage in now.roles.items():
-        earlier = before.roles.get(role, RoleUsage()).model_dump()
-        roles[role] = RoleUsage(**{k: v - earlier[k] for k, v in usage.model_dump().items()})
-    return Usage(roles=roles, seconds=now.seconds - before.seconds)
