@@ -43,5 +43,5 @@ def test_what_was_spent_before_counts() -> None:
     run.succeeded("sampler", run.reserve("sampler", 20, PRICE), 1.0, DONE, PRICE)
     with pytest.raises(BudgetError, match="40 tokens"):
         run.reserve("sampler", 20, PRICE)
-    since = usage_since(job.usage(), before)
+    since = job.usage().since(before)
     assert (since.calls, since.tokens, job.usage().tokens) == (1, 15, 30)
