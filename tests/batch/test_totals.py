@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from catagent.batch.progress import usage_since
 from catagent.errors import BudgetError
 from catagent.models.client import Choice, Completion
 from catagent.models.ledger import Budget, Ledger, Price
