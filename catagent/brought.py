@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 from catagent.agents.sampler import rollout_of, settled_kind
 from catagent.answers import extract
@@ -11,9 +11,23 @@ from catagent.errors import ConfigError
 from catagent.estimators import Estimator
 from catagent.messages import ChatMessage, Reference, Rollout, RolloutGroup, Task
 
-__all__ = ["Completion", "given_reference", "group_of"]
+__all__ = ["Completion", "given_reference", "group_of", "sampling_params"]
 
 Completion: TypeAlias = str | ChatMessage | None
+_SETTINGS = ("model", "anchor", "judge", "rubric_proposer", "quorum", "config", "budget", "journal")
+
+
+def sampling_params(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Parameters for the requests of one solve, as they are.
+
+    Raises `ConfigError` for what belongs to the pipeline: sent along, it would be lost or refused.
+    """
+    for name in _SETTINGS:
+        if name in params:
+            raise ConfigError(
+                f"{name!r} is a setting of the pipeline, not of one solve: CaT({name}=…).solve(…)"
+            )
+    return params
 
 
 def group_of(task: Task, completions: RolloutGroup | Sequence[Completion]) -> RolloutGroup:

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from catagent.agents.prompts import Prompts
 from catagent.agents.sampler import Sampler
 from catagent.background import run_in_background
-from catagent.brought import Completion, given_reference, group_of
+from catagent.brought import Completion, given_reference, group_of, sampling_params
 from catagent.errors import ConfigError, QuorumError
 from catagent.estimators import Estimator, EstimatorContext, EstimatorPlan, plan_of
 from catagent.estimators.agreement import with_agreement
@@ -239,7 +239,7 @@ class CaT:
         `BudgetError`, and `QuorumError` when too few rollouts survive.
         """
         plan = plan_of(estimator or self.estimator)
-        task = Task.of(prompt, kind=kind or self.kind, params=params)
+        task = Task.of(prompt, kind=kind or self.kind, params=sampling_params(params))
         if plan.logprobs:
             task = task.model_copy(update={"params": {"logprobs": True, **task.params}})
         run = await self.begin(emit)

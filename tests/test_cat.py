@@ -373,3 +373,11 @@ async def test_trace_names_every_message_and_its_parents() -> None:
     ids = {line["id"] for line in lines if "id" in line}
     assert all(set(line["parents"]) <= ids for line in lines if "parents" in line)
     assert Solution.model_validate_json(solution.model_dump_json()) == solution
+
+
+async def test_a_setting_of_the_pipeline_is_refused_in_one_solve() -> None:
+    with ProviderDouble(reply=cast(["\\boxed{4}"])) as double:
+        async with cat_on(double) as cat:
+            with pytest.raises(ConfigError, match=r"CaT\(model=…\)"):
+                await cat.solve("What is 2 + 2?", model="openai/gpt-5-mini")
+        assert double.received == 0
