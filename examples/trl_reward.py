@@ -3,6 +3,7 @@
 import sys
 
 import datasets
+import torch
 from trl import GRPOConfig, GRPOTrainer
 
 from catagent.integrations.trl import CatReward
@@ -11,7 +12,14 @@ prompts = datasets.Dataset.from_dict({"prompt": [[{"role": "user", "content": "W
 trainer = GRPOTrainer(
     model=sys.argv[1],
     reward_funcs=[CatReward(model="openai/gpt-5-mini", num_generations=4)],
-    args=GRPOConfig("out", num_generations=4, per_device_train_batch_size=4, max_steps=1, report_to=[]),
+    args=GRPOConfig(
+        "out",
+        num_generations=4,
+        per_device_train_batch_size=4,
+        max_steps=1,
+        report_to=[],
+        use_cpu=not torch.cuda.is_available(),
+    ),
     train_dataset=prompts,
 )
 trainer.train()

@@ -152,7 +152,7 @@ def _document() -> Body:
     )
     parts = schemas["$defs"]
     _tell_messages(parts)
-    stream = {"text/event-stream": {"schema": {"type": "string"}}}
+    stream: dict[str, Any] = {"text/event-stream": {}}
     return {
         "openapi": "3.1.0",
         "info": {

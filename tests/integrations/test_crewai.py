@@ -11,10 +11,10 @@ import pytest
 
 from tests.integrations.support import needs, until
 
+needs("crewai", "crewai")  # leaves here where it is absent, before the environment is changed for all
 os.environ.setdefault("CREWAI_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("OTEL_SDK_DISABLED", "true")
 os.environ.setdefault("CREWAI_TRACING_ENABLED", "false")
-needs("crewai", "crewai")
 
 import openai  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
