@@ -70,9 +70,12 @@ TOOLS := pytest pytest-asyncio pytest-timeout hypothesis
 
 .SECONDARY: $(INTEGRATIONS:%=.venvs/%/installed)
 
+# Some frameworks leave event loops and sockets behind, which shows when the process ends.
+LEAKS := -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning
+
 test-integrations-%: .venvs/%/installed
 	@for name in $(TESTS_$*); do echo "$*: $$name"; \
-		CATAGENT_INTEGRATIONS=$* .venvs/$*/bin/pytest tests/integrations/test_$$name.py || exit 1; done
+		CATAGENT_INTEGRATIONS=$* .venvs/$*/bin/pytest $(LEAKS) tests/integrations/test_$$name.py || exit 1; done
 
 test-integrations: $(INTEGRATIONS:%=test-integrations-%)
 
