@@ -45,6 +45,9 @@ async def running(cat: CaT, **options: Any) -> AsyncIterator[Running]:
     task = asyncio.create_task(serve(app, sock, started=ready.set_result))
     server = await ready
     await until(lambda: server.started or task.done())
+    if not server.started:
+        await task
+        raise AssertionError("the server ended before it had started")
     one = Running(app, port, server, task)
     try:
         yield one
