@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 import signal
 import threading
 from collections.abc import Mapping
@@ -71,6 +72,23 @@ def callbacks_for(trainer: Any) -> list[Any]:
         def on_step_end(self, *_: Any, **__: Any) -> None:
             move_average(trainer.accelerator.unwrap_model(trainer.model), "ema", config.ema_decay)
 
+    class SavedAdapters(base):  # type: ignore[misc, valid-type]
+        """Gives the trained adapter a folder of its own in a checkpoint that holds several.
+
+        PEFT puts it at the top and the others into folders; transformers before 5.18 resumes from the
+        folders alone, and the policy would start anew.
+        """
+
+        def on_save(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
+            if state.is_world_process_zero:
+                self.after_checkpoint(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+        def after_checkpoint(self, folder: Path) -> None:
+            if any(folder.glob("*/adapter_config.json")) and not (folder / "default").exists():
+                (folder / "default").mkdir()
+                for file in folder.glob("adapter_*"):
+                    shutil.copyfile(file, folder / "default" / file.name)
+
     class Collapse(base):  # type: ignore[misc, valid-type]
         """Stops when entropy or diversity stays under its floor: what is learnt then is not to say more."""
 
@@ -129,6 +147,7 @@ def callbacks_for(trainer: Any) -> list[Any]:
         Metrics(trainer.cat_output / "metrics.jsonl"),
         Collapse(),
         Interrupted(),
+        SavedAdapters(),
     ]
     if trainer.cat_anchor == "ema":
         made.append(MovingAnchor())

@@ -130,6 +130,8 @@ def _arrived(asked: Mapping[str, Any], built: Any, known: set[str]) -> None:
         wanted, has = _plain(asked[name]), _plain(getattr(built, name))
         if name == "report_to":
             wanted, has = sorted(_listed(wanted)), sorted(_listed(has))
+        if name == "optim" and {wanted, has} == {"adamw_torch", "adamw_torch_fused"}:
+            continue  # one algorithm: Unsloth takes its fused kernel
         if wanted is not None and wanted != has:
             raise ConfigError(
                 f"{name} was set to {wanted!r} and {type(built).__name__} made it {has!r}: "

@@ -306,7 +306,11 @@ class CaTTrainer(_Base):
             if hasattr(callback, "before_checkpoint"):
                 callback.before_checkpoint()
         self._save_checkpoint(self.model, trial=None)
-        return str(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        for callback in self.cat_callbacks:
+            if hasattr(callback, "after_checkpoint") and self.accelerator.is_main_process:
+                callback.after_checkpoint(folder)
+        return str(folder)
 
     @property
     def cat_spread(self) -> bool:
