@@ -152,14 +152,14 @@ def run(
     *,
     rows: int,
     latency: float,
-    storm: float,
+    storm: int,
     patience: float,
 ) -> Run:
     flags = ["--latency", str(latency)]
     if contestant.peer is None and not contestant.one_request:
         flags += ["--max-n", "1"]
     if storm:
-        flags += ["--storm", str(storm)]
+        flags += ["--storm-requests", str(storm)]
     with tempfile.TemporaryDirectory() as name, double(*flags) as base:
         folder = Path(name)
         with (folder / "in.jsonl").open("w") as file:
@@ -292,7 +292,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--latency", type=float, default=0.2, help="seconds a reply")
-    parser.add_argument("--storm", type=float, default=15.0, help="seconds in which half is refused; 0: none")
+    parser.add_argument(
+        "--storm", type=int, default=1000, help="of so many first requests half are refused; 0: none"
+    )
     parser.add_argument("--patience", type=float, default=600.0, help="seconds after which a run is ended")
     parser.add_argument(
         "--only", nargs="+", help="peers: openai, its_hub, curator, inspect, optillm, catagent"
@@ -309,9 +311,9 @@ def main() -> None:
     kept = read_runs(a.runs)
     for turn in range(a.rounds):
         for contestant, runs in found.items():
-            plan = [("whole", a.rows, 0.0)]
+            plan = [("whole", a.rows, 0)]
             if turn == 0:
-                plan = [("one", 1, 0.0), *plan, *([("storm", a.rows, a.storm)] if a.storm else [])]
+                plan = [("one", 1, 0), *plan, *([("storm", a.rows, a.storm)] if a.storm else [])]
             for what, rows, storm in plan:
                 key = f"{contestant.name}, {contestant.requests}, {what} {rows}, {a.latency}, {storm}, {turn}"
                 if key not in kept:
@@ -330,7 +332,9 @@ def main() -> None:
     print()
     table(a.rows, found)
     if a.storm:
-        print(f"\nFor {a.storm:.0f} s from the first request on, half of all requests meet 429:\n")
+        print(
+            f"\nOf the first {a.storm} requests half are refused with 429, without saying when to come back:\n"
+        )
         storms(found)
 
 

@@ -393,6 +393,13 @@ async def test_a_storm_passes() -> None:
     assert not any([await storm.enter(ASK) for _ in range(50)])
 
 
+async def test_a_storm_by_requests_passes() -> None:
+    storm = Storm(requests=400)
+    refused = sum([await storm.enter(ASK) is not None for _ in range(400)])
+    assert 150 < refused < 250
+    assert not any([await storm.enter(ASK) for _ in range(50)])
+
+
 def test_jitter_repeats_by_seed() -> None:
     draws = [[jitter(1) for _ in range(50)] for jitter in (Jitter(0.2, seed=1), Jitter(0.2, seed=1))]
     assert draws[0] == draws[1]

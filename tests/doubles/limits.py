@@ -159,21 +159,26 @@ class ConcurrencyLimit:
 
 
 class Storm:
-    """For `seconds` from the first request on, each request is refused with this probability."""
+    """For `seconds` from the first request on, or for the first `requests`, each is refused with this
+    probability.
+    """
 
     def __init__(
         self,
-        seconds: float,
+        seconds: float | None = None,
         probability: float = 0.5,
         *,
+        requests: int | None = None,
         seed: int = 0,
         retry_after: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.seconds = seconds
+        self.requests = requests
         self.probability = probability
         self.retry_after = retry_after
         self.refused = 0
+        self._met = 0
         self._draw = random.Random(seed)
         self._clock = clock
         self._start: float | None = None
@@ -181,7 +186,10 @@ class Storm:
     async def enter(self, body: Body) -> Fault | None:
         now = self._clock()
         self._start = now if self._start is None else self._start
-        if now - self._start < self.seconds and self._draw.random() < self.probability:
+        over = self.seconds is not None and now - self._start >= self.seconds
+        over = over or (self.requests is not None and self._met >= self.requests)
+        self._met += 1
+        if not over and self._draw.random() < self.probability:
             self.refused += 1
             return Fault.rate_limited(self.retry_after)
         return None

@@ -49,6 +49,7 @@ def double_of(arguments: Sequence[str] | None = None) -> ProviderDouble:
     add("--slots", type=int, help="requests at a time; the rest meets 429, or waits with --queue")
     add("--queue", action="store_true")
     add("--storm", type=float, metavar="SECONDS", help="refuse half of all requests for a while")
+    add("--storm-requests", type=int, metavar="N", help="refuse half of the first N requests")
     add("--fault", action="append", choices=sorted(FAULTS), default=[], help="may be repeated")
     add("--fault-probability", type=float, default=0.1)
     add("--canned", help="one text for every choice, pre-encoded")
@@ -65,8 +66,8 @@ def double_of(arguments: Sequence[str] | None = None) -> ProviderDouble:
         limits.append(RateLimit(a.rate, kind=a.rate_kind, burst=a.burst, retry_form=form))
     if a.slots:
         limits.append(ConcurrencyLimit(a.slots, queue=a.queue))
-    if a.storm:
-        limits.append(Storm(a.storm, seed=a.seed))
+    if a.storm or a.storm_requests:
+        limits.append(Storm(a.storm, requests=a.storm_requests, seed=a.seed))
     canned = a.canned
     if a.canned_tokens:
         canned = "".join(tokens("word " * a.canned_tokens)[: a.canned_tokens])
