@@ -174,6 +174,10 @@ class Reference(Message):
     majority: Answer | None = None
     differs_from_majority: bool | None = None
     fallback: str | None = None
+    rejected: str | None = None
+    """The text that was set aside for this one, as a synthesis without a final answer is; several stand one
+    after the other. Cut in the middle to about 20,000 characters in all; `None` where nothing was written, as
+    when the request failed."""
     rounds: int = Field(default=0, ge=0)
     """Synthesis rounds: more than 1 when the rollouts did not fit the context window together."""
 

@@ -84,6 +84,7 @@ def _full(row: Row, solution: Solution) -> dict[str, Any]:
         "majority": str(solution.reference.majority)
         if solution.reference and solution.reference.majority
         else None,
+        "rejected": solution.reference.rejected if solution.reference else None,
         "notes": list(solution.notes),
     }
 

@@ -11,7 +11,7 @@ from catagent.completions.problems import ApiError
 from catagent.completions.schema import Reading, Schema, schema_of
 from catagent.errors import AccountError, ModelError, RequestError
 from catagent.estimators import Estimator, EstimatorContext, estimator
-from catagent.estimators.majority import most_confident
+from catagent.estimators.majority import kept, most_confident
 from catagent.estimators.synthesis import question_of
 from catagent.events import SynthesisStarted
 from catagent.messages import Reference, Rollout, RolloutGroup, Solution
@@ -54,7 +54,7 @@ def json_synthesis(context: EstimatorContext) -> Estimator:
         reading = await asyncio.to_thread(schema.read, cleaned(choice.text or ""))
         if reading.problem is not None:
             reason = f"the synthesis does not follow the schema: {reading.problem}"
-            return await asyncio.to_thread(_voted, group, schema, reason)
+            return await asyncio.to_thread(_voted, group, schema, reason, cleaned(choice.text or ""))
         return Reference(
             parents=tuple(r.id for r, _ in sources), text=reading.text, method="synthesis", rounds=1
         )
@@ -78,10 +78,10 @@ def _read(group: RolloutGroup, schema: Schema) -> list[tuple[Rollout, Reading]]:
     return [(rollout, schema.read(rollout.text)) for rollout in group.survivors if rollout.text]
 
 
-def _voted(group: RolloutGroup, schema: Schema, reason: str) -> Reference:
+def _voted(group: RolloutGroup, schema: Schema, reason: str, rejected: str = "") -> Reference:
     """The JSON that most valid rollouts share, in the words of the most confident of them.
 
-    Raises `ApiError` (502) when no rollout follows the schema.
+    It stands in for the text `rejected`. Raises `ApiError` (502) when no rollout follows the schema.
     """
     parties: dict[bytes, list[Rollout]] = defaultdict(list)
     problems = []
@@ -107,6 +107,7 @@ def _voted(group: RolloutGroup, schema: Schema, reason: str) -> Reference:
         method="majority",
         agreement=len(winners) / len(group.survivors),
         fallback=reason or None,
+        rejected=kept([rejected]),
     )
 
 
@@ -124,11 +125,12 @@ def _conforming(solution: Solution, schema: Schema) -> Solution:
                 update={"reference": reference.model_copy(update={"text": reading.text})}
             )
         reason = f"the reference by {reference.method} does not follow the schema: {reading.problem}"
+        rejected = reference.rejected or reference.text
     else:
-        reason = "there is no reference"
+        reason, rejected = "there is no reference", ""
     return solution.model_copy(
         update={
-            "reference": _voted(solution.group, schema, reason),
+            "reference": _voted(solution.group, schema, reason, rejected),
             "notes": (*solution.notes, reason),
         }
     )

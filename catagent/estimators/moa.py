@@ -85,7 +85,7 @@ def moa(
         except (ModelError, EstimationError) as error:
             return await voted(group, f"no aggregation: {error}")
         if group.kind != "open" and not await states_an_answer(reference, mixed):
-            return await voted(group, "the aggregation states no final answer")
+            return await voted(group, "the aggregation states no final answer", [reference.text])
         if not reference.text:
             return await voted(group, "the aggregation is empty")
         return reference.model_copy(update={"method": "moa"})

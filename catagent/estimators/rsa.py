@@ -107,7 +107,8 @@ def rsa(
             return draw.choice(made)
         winner = await elected(made, group)
         if winner is None:
-            return await voted(group, "the last population has no majority")
+            texts = [r.text or "" for r in members if r.id not in first]
+            return await voted(group, "the last population has no majority", texts)
         return winner
 
     return estimate

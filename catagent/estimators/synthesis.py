@@ -56,13 +56,12 @@ def synthesis(
         except (ModelError, EstimationError) as error:
             return await voted(group, f"no synthesis: {error}")
         if group.kind != "open" and not await states_an_answer(reference, group):
-            return await voted(group, "the synthesis states no final answer")
+            return await voted(group, "the synthesis states no final answer", [reference.text])
         if not reference.text:
             return await voted(group, "the synthesis is empty")
         if support and group.kind != "open" and (found := await sharing(reference.answer, group)) < support:
-            return await voted(
-                group, f"{found} rollouts share the answer of the synthesis, {support} are asked for"
-            )
+            reason = f"{found} rollouts share the answer of the synthesis, {support} are asked for"
+            return await voted(group, reason, [reference.text])
         return reference
 
     return estimate

@@ -42,7 +42,7 @@ def synthesis_vote(
     `support` is how many rollouts must share the winner's answer for it to stand against their own vote.
 
     When no synthesis states an answer, or neither they nor the rollouts prefer one, the vote of the
-    rollouts stands in and the reference says so.
+    rollouts stands in, and the reference says so and keeps what they wrote.
     """
     synthesize = Synthesizer(context.anchor, context.prompts, question=seen_question(context, view))
 
@@ -71,9 +71,10 @@ def synthesis_vote(
         if winner is None:
             stated = sum(t.answer is not None for t in written)
             reason = f"{stated} syntheses are tied" if stated else "no synthesis states a final answer"
-            return await voted(group, reason)
+            return await voted(group, reason, [t.text for t in written])
         if support and (found := await sharing(winner.answer, group)) < support:
-            return await voted(group, f"{found} rollouts share the winner's answer, {support} are asked for")
+            reason = f"{found} rollouts share the winner's answer, {support} are asked for"
+            return await voted(group, reason, [winner.text])
         return winner.model_copy(update={"method": "synthesis_vote"})
 
     return estimate

@@ -143,6 +143,7 @@ def _reference(line: Mapping[str, Any], group: RolloutGroup) -> Reference | None
         agreement=line.get("agreement"),
         majority=Answer(text=majority) if isinstance(majority, str) else None,
         fallback=line.get("fallback"),
+        rejected=line.get("rejected"),
     )
 
 

@@ -126,6 +126,17 @@ async def test_full_lines_have_rollouts() -> None:
     assert line["rubric"] is None
 
 
+async def test_full_lines_alone_have_the_synthesis_that_the_vote_stands_in_for() -> None:
+    for full, rejected in ((True, "I cannot say."), (False, None)):
+        with ProviderDouble(reply=spoken("4", "5", "4", synthesis="I cannot say.")) as double:
+            report = await run(double, questions(1), full=full, n=3)
+        (line,) = report
+        assert (line["method"], line["answer"]) == ("majority", "4")
+        assert line["fallback"] == "the synthesis states no final answer"
+        assert line.get("rejected") == rejected
+        assert ("rejected" in line) is full
+
+
 async def test_rollouts_only() -> None:
     with ProviderDouble(reply=spoken("4", "5")) as double:
         report = await run(double, questions(2), mode="rollouts", n=2)

@@ -10,6 +10,7 @@ import pytest
 
 from catagent.completions import ApiError, ContentDelta, complete, stream
 from catagent.completions.schema import Schema, schema_of
+from catagent.messages import Solution
 from tests.cast import cat_on
 from tests.doubles import ProviderDouble, prompt_of
 
@@ -55,10 +56,14 @@ async def test_a_synthesis_that_does_not_falls_back_to_what_most_rollouts_say(sy
         ProviderDouble(reply=playing([GOOD, OTHER, f"```\n{OTHER}\n```", "{}"], synthesis)) as double,
         cat_on(double) as cat,
     ):
-        made = await complete(asked(), cat)
+        solutions: list[Solution] = []
+        made = await complete(asked(), cat, on_solution=solutions.append)
     assert json.loads(made["choices"][0]["message"]["content"]) == json.loads(OTHER)
     assert made["catagent"]["method"] == "majority"
     assert made["catagent"]["fallback"]
+    assert "rejected" not in made["catagent"]
+    assert solutions[0].reference is not None
+    assert solutions[0].reference.rejected == (synthesis or None)
     assert made["catagent"]["agreement"] == 0.5
 
 

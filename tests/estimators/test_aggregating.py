@@ -12,7 +12,7 @@ from catagent.errors import ConfigError
 from catagent.messages import Solution
 from catagent.models.journal import MemoryJournal
 from tests.cast import SYNTHESIS, cat_on
-from tests.doubles import Fault, ProviderDouble, prompt_of
+from tests.doubles import Fault, ProviderDouble, Reply, prompt_of
 
 ATTEMPTS = re.compile(r"<attempt_(\d+)_\w+>\n(.*?)\n</attempt_\1_\w+>", re.S)
 SPLIT = ["one \\boxed{4}", "two \\boxed{4}", "three \\boxed{5}", "four \\boxed{6}"]
@@ -231,3 +231,63 @@ async def test_a_synthesis_that_too_few_rollouts_share_gives_way_to_the_vote(
     assert (solution.answer, method(solution)) == (answer, by)
     fallback = (solution.reference and solution.reference.fallback) or ""
     assert ("asked for" in fallback) is (by == "majority")
+    rejected = solution.reference and solution.reference.rejected
+    assert rejected == (f"text 0 \\boxed{{{said}}}" if by == "majority" else None)
+
+
+@pytest.mark.parametrize(
+    ("name", "syntheses", "kept"),
+    [
+        ("synthesis", (None,), "text 0 and more"),
+        ("synthesis_vote:samples=1", (None,), "text 0 and more"),
+        (
+            "synthesis_vote",
+            (None, "5", "6"),
+            "[1 of 3]\ntext 0 and more\n\n[2 of 3]\ntext 1 \\boxed{5}\n\n[3 of 3]\ntext 2 \\boxed{6}",
+        ),
+        (
+            "rsa:population=2,subset=2,rounds=1",
+            (None,),
+            "[1 of 2]\ntext 0 and more\n\n[2 of 2]\ntext 1 and more",
+        ),
+        (
+            "auto",
+            (None,),
+            "[1 of 3]\ntext 0 and more\n\n[2 of 3]\ntext 1 and more\n\n[3 of 3]\ntext 2 and more",
+        ),
+        ("synthesis", ("4",), None),
+    ],
+)
+async def test_the_vote_keeps_what_it_stands_in_for(
+    name: str, syntheses: tuple[str | None, ...], kept: str | None
+) -> None:
+    solution, _ = await estimated(name, writing(*syntheses))
+    assert solution.reference is not None
+    assert solution.reference.rejected == kept
+    assert (solution.reference.method == "majority") is (kept is not None)
+    assert solution.text.startswith("one" if kept else "text 0")
+
+
+async def test_a_synthesis_that_was_cut_off_is_kept() -> None:
+    cut = Reply("# UNIFIED RESPONSE\nFirst \\boxed{4}, and then", finish_reason="length")
+    solution, _ = await estimated("synthesis", lambda body: cut)
+    assert (method(solution), solution.reference and solution.reference.rejected) == (
+        "majority",
+        "First \\boxed{4}, and then",
+    )
+
+
+async def test_where_nothing_was_written_nothing_is_kept() -> None:
+    for faults in ([Fault.status_code(400, "no")], []):
+        solution, _ = await estimated("synthesis", lambda body: "", faults=faults)
+        assert (method(solution), solution.reference and solution.reference.rejected) == ("majority", None)
+
+
+@pytest.mark.parametrize("name", ["synthesis", "synthesis_vote:samples=3", "synthesis_vote:samples=12"])
+async def test_what_is_kept_is_bounded(name: str) -> None:
+    solution, _ = await estimated(name, lambda body: "# UNIFIED RESPONSE\n" + "<a>" * 10_000)
+    assert solution.reference is not None
+    assert 15_000 < len(solution.reference.rejected or "") < 21_000
+    assert "characters left out" in (solution.reference.rejected or "")
+    assert ("[8 of 12]" in (solution.reference.rejected or "")) is name.endswith("12")
+    assert "[9 of 12]" not in (solution.reference.rejected or "")

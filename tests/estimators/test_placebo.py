@@ -80,6 +80,8 @@ async def test_a_placebo_without_an_answer_has_none_and_does_not_fall_back_to_th
     assert solution.reference is not None
     assert solution.reference.method == name
     assert solution.reference.fallback
+    assert solution.text == synthesis.removeprefix("# UNIFIED RESPONSE\n")
+    assert solution.reference.rejected is None
     assert "real" not in solution.text
     assert {r.value for r in solution.rewards} == {None}
 

@@ -53,6 +53,28 @@ async def test_a_trace_is_the_solution_again(tmp_path: Path) -> None:
     assert [call.role for call in again.usage.timeline] == ["sampler", "anchor"]
 
 
+async def test_what_the_vote_stands_in_for_is_read_back(tmp_path: Path) -> None:
+    reply = cast(BOXED, "I cannot say.")
+    async with ProviderDouble(reply=reply) as double, cat_on(double, n=3) as cat:
+        solution = await cat.solve("What is 2 + 2?")
+    out = tmp_path / "out.jsonl"
+    lines = [{"id": "q", "prompt": "What is 2 + 2?"}]
+    async with ProviderDouble(reply=reply) as double:
+        await batch(lines, out, model="double/m", n=3, config=config_for(double), full=True)
+    for path in (
+        written(tmp_path / "t.jsonl", solution.trace()),
+        written(tmp_path / "s.json", [solution.model_dump_json()]),
+        out,
+        tmp_path / "out.jsonl.job",
+    ):
+        [row], _ = rows(path)
+        assert row.solution.reference is not None
+        assert (row.solution.reference.method, row.solution.reference.rejected) == (
+            "majority",
+            "I cannot say.",
+        )
+
+
 async def test_a_trace_of_an_open_task_has_its_rubric_and_verdicts(tmp_path: Path) -> None:
     solution = await solved(kind="open", rewards=True)
     [row], _ = rows(written(tmp_path / "t.jsonl", solution.trace()))
