@@ -22,6 +22,7 @@ from tests.batch.jobs import lines_of, questions, run, spoken, written
 from tests.doubles import ProviderDouble
 
 LIMIT = 24
+HANGS = 300  # seconds: a guard for busy machines, no measure
 N = 4
 
 
@@ -84,7 +85,7 @@ def test_kills_lose_nothing_and_buy_nothing_twice_but_what_was_in_flight(
                 whole = out.read_bytes().split(b"\n")[:-1]
                 assert len({json.loads(line)["id"] for line in whole}) == len(whole)
         process = started(double, tmp_path, *order)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=HANGS)
         assert process.returncode == 0, said
         twice = sum(bought(double).values()) - len(bought(double))
     lines = lines_of(tmp_path / "out.jsonl")
@@ -101,7 +102,7 @@ def test_two_processes_never_work_on_one_job(tmp_path: Path) -> None:
         first = started(double, tmp_path)
         wait_for(lambda: double.in_flight, first)
         second = started(double, tmp_path)
-        _, said = second.communicate(timeout=30)
+        _, said = second.communicate(timeout=HANGS)
         assert second.returncode == 1
         assert "another process is at work on the job" in said
         first.kill()
@@ -114,7 +115,7 @@ def test_ctrl_c_once_finishes_what_is_under_way_and_twice_stops_at_once(tmp_path
         process = started(double, tmp_path)
         wait_for(lambda: double.served >= 2 * LIMIT, process)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=HANGS)
         assert process.returncode == 3
         assert "Ctrl-C again stops at once" in said
         assert "run the same command again to go on" in said
@@ -126,15 +127,15 @@ def test_ctrl_c_once_finishes_what_is_under_way_and_twice_stops_at_once(tmp_path
         process = started(double, tmp_path)
         wait_for(lambda: double.in_flight >= LIMIT, process)
         process.send_signal(signal.SIGINT)
-        time.sleep(0.3)
-        assert process.poll() is None
+        assert process.stderr is not None
+        assert "Ctrl-C again stops at once" in process.stderr.readline()  # two signals at once are one
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=10)
+        _, said = process.communicate(timeout=HANGS)
         assert process.returncode == 3
         assert len(lines_of(tmp_path / "out.jsonl")) == done
         double.latency = 0
         process = started(double, tmp_path)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=HANGS)
         assert process.returncode == 0, said
     assert len(lines_of(tmp_path / "out.jsonl")) == 500
 
@@ -147,7 +148,7 @@ def test_a_full_disk_is_one_sentence_and_the_job_goes_on_when_there_is_room(tmp_
     written(tmp_path / "in.jsonl", questions(400))
     with ProviderDouble() as double:
         process = started(double, tmp_path, preexec_fn=little_room)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=HANGS)
         assert process.returncode == 1
         assert "Traceback" not in said
         assert len(said.strip().splitlines()) == 1
@@ -161,7 +162,7 @@ def test_a_full_disk_is_one_sentence_and_the_job_goes_on_when_there_is_room(tmp_
         requests_kept = stages["sampler"] // N + stages.get("anchor", 0)
         assert requests_kept > 0
         process = started(double, tmp_path)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=HANGS)
         assert process.returncode == 0, said
         twice = sum(bought(double).values()) - len(bought(double))
     assert len(lines_of(tmp_path / "out.jsonl")) == 400

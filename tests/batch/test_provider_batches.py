@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,22 +97,23 @@ def test_killed_at_every_step_nothing_is_bought_twice(
     via: str, points: list[str], tmp_path: Path, worker: Worker
 ) -> None:
     """The process dies as the provider has done what it was asked and has not answered yet."""
-    pid, left = 0, list[str]()
+    pid, known, left = 0, threading.Event(), list[str]()
 
     def killer(operation: str, _: Job | None) -> None:
         if left and left[0] == operation:
             left.pop(0)
             if not left:
-                while not pid:
-                    time.sleep(0.001)
+                assert known.wait(60)
                 os.kill(pid, signal.SIGKILL)
 
     job = [tasks(3), str(tmp_path / "out.jsonl"), {"cat": OPEN, "mode": "rl"}]
     with BatchApiDouble(via, reply=stages, on=killer) as double:  # type: ignore[arg-type]
         ends = []
         for point in [*points, ""]:
-            pid, left = 0, point.split()
+            known.clear()
+            left = point.split()
             pid = worker.start(via, double.base_url, *job)
+            known.set()
             ends.append(worker.wait())
         assert ends == [-signal.SIGKILL] * len(points) + [0]
         assert double.bought == 3 + 3 + 3 + 3 * 4

@@ -31,7 +31,6 @@ from tests.cast import cat_on
 from tests.doubles import Fault, ProviderDouble, RateLimit, when
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +28,7 @@ from tests.judges import judge
 PROVIDERS = {"openai": "openai", "together": "together_ai"}
 SETTLE = 0.2
 AGREES = judge(lambda response, criterion: True)
-POLLING = Polling(first=0.01, longest=0.03, patience=20)
+POLLING = Polling(first=0.01, longest=0.03, patience=120)
 
 
 def stages(body: dict[str, Any], index: int) -> str:
@@ -77,10 +79,18 @@ class Worker:
     """Runs jobs in processes that can be killed. They are forked from one that has imported everything."""
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         command = [sys.executable, "-W", "error", "-m", "tests.batch.via"]
         pipe = subprocess.PIPE
-        self._parent = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
-        self._read()
+        self._parent = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True)
+        self._busy = False
+        try:
+            self._read()
+        except BaseException:  # a test that is given up leaves no process behind
+            self.close()
+            raise
 
     def _read(self) -> int:
         assert self._parent.stdout is not None
@@ -88,6 +98,10 @@ class Worker:
 
     def start(self, *job: Any) -> int:
         """Begin a job as `run_via` does; the id of its process."""
+        if self._busy:  # a test was given up while its job ran
+            self.close()
+            self._begin()
+        self._busy = True
         assert self._parent.stdin is not None
         self._parent.stdin.write(json.dumps(job) + "\n")
         self._parent.stdin.flush()
@@ -95,10 +109,15 @@ class Worker:
 
     def wait(self) -> int:
         """How the job's process ended: its exit code, or minus the signal."""
-        return self._read()
+        code = self._read()
+        self._busy = False
+        return code
 
     def close(self) -> None:
-        self._parent.communicate(timeout=10)
+        """End it, and with it a job that a test has left under way."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._parent.pid, signal.SIGKILL)
+        self._parent.communicate()
 
 
 def main() -> None:

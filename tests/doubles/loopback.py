@@ -80,10 +80,10 @@ class Loopback:
             with contextlib.suppress(RuntimeError):  # the loop is closed already
                 self._loop.call_soon_threadsafe(self._stop.set)
         if self._thread is not None:
-            self._thread.join(timeout=10)
+            self._thread.join(timeout=60)
             assert not self._thread.is_alive(), "the double did not stop"
 
-    async def until(self, condition: Callable[[], bool], *, timeout: float = 5.0) -> None:  # noqa: ASYNC109
+    async def until(self, condition: Callable[[], bool], *, timeout: float = 60.0) -> None:  # noqa: ASYNC109
         """Wait in the test's loop until `condition()` holds; AssertionError after `timeout` seconds."""
         end = time.monotonic() + timeout
         while not condition():
