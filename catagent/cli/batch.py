@@ -31,6 +31,7 @@ from catagent.cat import CaT
 from catagent.cli.batch_news import BatchLog
 from catagent.cli.batch_view import role_table, view_of
 from catagent.cli.download import DownloadBar
+from catagent.cli.pipeline import Pipeline
 from catagent.cli.running import console, run_command
 from catagent.errors import ConfigError
 from catagent.messages import Usage
@@ -49,8 +50,7 @@ class Options:
     inputs: Sequence[str]
     out: Path
     mode: Any
-    cat: dict[str, Any]
-    """What `CaT` is made from."""
+    pipeline: Pipeline
     params: dict[str, Any]
     fields: Fields
     rewards: bool
@@ -91,7 +91,7 @@ async def _batch(options: Options) -> int:
     source = Files(inputs)
     with DownloadBar(console, quiet=o.quiet) as bar:
         log = BatchLog(console, quiet=o.quiet)
-        cat = CaT(**o.cat, note=bar.note, progress=bar.progress)
+        cat = o.pipeline.cat(bar.note, bar.progress)
         if o.via is not None:
             cat = in_batches(cat, o.via, o.out, hear=log)
         async with cat:

@@ -20,11 +20,11 @@ from catagent.cli.download import DownloadBar
 from catagent.cli.figures import rows_of
 from catagent.cli.judge_report import calibration_page
 from catagent.cli.page import write_page
+from catagent.cli.pipeline import Pipeline
 from catagent.cli.running import console, run_command
 from catagent.errors import ConfigError
 from catagent.evaluation.calibration import Calibration, Judged, calibrated, judge_items, sampled
 from catagent.evaluation.labelled import Labelled, load_labelled
-from catagent.models.ledger import Budget
 from catagent.options import JudgeOptions, options_of
 
 __all__ = ["Options", "run"]
@@ -37,7 +37,7 @@ class Options:
     """What was asked for on the command line."""
 
     data: tuple[Path, ...]
-    judge: str | None
+    pipeline: Pipeline
     judging: dict[str, Any]
     limit: int | None
     resamples: int
@@ -45,10 +45,7 @@ class Options:
     report: Path
     verdicts: Path | None
     as_json: bool
-    max_usd: float | None
-    max_calls: int | None
     quiet: bool
-    config: Path | None
 
 
 def run(options: Options) -> int:
@@ -60,14 +57,7 @@ async def _evaluate(options: Options) -> None:
     sets = [sampled(load_labelled(path), options.limit, options.seed) for path in options.data]
     _writable(options.report)
     with DownloadBar(console, quiet=options.quiet) as bar:
-        cat = CaT(
-            judge=options.judge,
-            config=options.config,
-            budget=Budget(usd=options.max_usd, calls=options.max_calls),
-            note=bar.note,
-            progress=bar.progress,
-        )
-        async with cat:
+        async with options.pipeline.cat(bar.note, bar.progress) as cat:
             judging = options_of(JudgeOptions, options.judging, cat.judging)
             name = ""
             results: list[tuple[Calibration, list[Judged]]] = []

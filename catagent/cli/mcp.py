@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from catagent.cat import CaT
+from catagent.cli.pipeline import Pipeline
 from catagent.cli.running import console, run_command
 from catagent.errors import ConfigError
-from catagent.models.ledger import Budget
 
 __all__ = ["Options", "run"]
 
@@ -28,19 +27,11 @@ App: TypeAlias = Callable[
 class Options:
     """What was asked for on the command line."""
 
-    model: str | None
-    anchor: str | None
-    judge: str | None
-    n: int | None
-    estimator: str | None
-    question_aware: bool | None
-    max_usd: float | None
-    max_calls: int | None
+    pipeline: Pipeline
     http: bool
     host: str
     port: int
     keys: Path | None
-    config: Path | None
 
 
 def run(options: Options) -> int:
@@ -54,16 +45,8 @@ async def _serve(options: Options) -> None:
     except ImportError as error:
         raise ConfigError(str(error)) from None
     keys = _keys(options) if options.http else ()
-    async with CaT(
-        options.model,
-        anchor=options.anchor,
-        judge=options.judge,
-        n=options.n,
-        estimator=options.estimator,
-        question_aware=options.question_aware,
-        config=options.config,
-        budget=Budget(usd=options.max_usd, calls=options.max_calls),
-        note=lambda text: console.print(text, style="dim", markup=False, soft_wrap=True),
+    async with options.pipeline.cat(
+        lambda text: console.print(text, style="dim", markup=False, soft_wrap=True)
     ) as cat:
         server = server_for(cat)
         if not options.http:

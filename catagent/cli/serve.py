@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from catagent.cat import CaT
 from catagent.cli.download import DownloadBar
+from catagent.cli.pipeline import Pipeline
 from catagent.cli.running import console, run_command
 from catagent.errors import ConfigError
 from catagent.messages import Solution
-from catagent.models.ledger import Budget
 
 __all__ = ["Options", "run"]
 
@@ -23,15 +21,9 @@ __all__ = ["Options", "run"]
 class Options:
     """What was asked for on the command line."""
 
-    model: str | None
+    pipeline: Pipeline
     host: str
     port: int
-    anchor: str | None
-    judge: str | None
-    n: int | None
-    kind: Any
-    estimator: str | None
-    question_aware: bool | None
     keys: Path | None
     allow: tuple[str, ...]
     concurrency: int
@@ -40,12 +32,9 @@ class Options:
     per_key: int | None
     max_body: int
     max_n: int
-    max_usd: float | None
-    max_calls: int | None
     grace: float
     open_metrics: bool
     spans: bool
-    config: Path | None
     quiet: bool
 
 
@@ -83,19 +72,7 @@ async def _serve(options: Options) -> None:
         open_metrics=options.open_metrics,
     )
     with DownloadBar(console, quiet=options.quiet) as bar:
-        cat = CaT(
-            options.model,
-            anchor=options.anchor,
-            judge=options.judge,
-            n=options.n,
-            kind=options.kind,
-            estimator=options.estimator,
-            question_aware=options.question_aware,
-            config=options.config,
-            budget=Budget(usd=options.max_usd, calls=options.max_calls),
-            note=bar.note,
-            progress=bar.progress,
-        )
+        cat = options.pipeline.cat(bar.note, bar.progress)
         sock = listening(options.host, options.port)
         await cat.prepare()
     async with cat:

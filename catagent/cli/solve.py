@@ -11,14 +11,13 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from catagent.cat import CaT
 from catagent.cli.criteria import criteria_table
 from catagent.cli.download import DownloadBar
 from catagent.cli.live import view_for
+from catagent.cli.pipeline import Pipeline
 from catagent.cli.running import console, run_command
 from catagent.errors import ConfigError
 from catagent.messages import Solution
-from catagent.models.ledger import Budget
 from catagent.viewing import Row, write_page
 
 __all__ = ["Options", "run", "write_trace"]
@@ -29,22 +28,13 @@ class Options:
     """What was asked for on the command line."""
 
     prompt: str | None
-    model: str | None
-    anchor: str | None
-    judge: str | None
-    n: int | None
-    kind: Any
-    estimator: str | None
-    question_aware: bool | None
+    pipeline: Pipeline
     params: dict[str, Any]
-    max_usd: float | None
-    max_calls: int | None
     rewards: bool
     as_json: bool
     trace: Path | None
     report: Path | None
     quiet: bool
-    config: Path | None
 
 
 def run(options: Options) -> int:
@@ -58,19 +48,7 @@ async def _solve(options: Options) -> None:
         if path:
             _writable(path, what)
     with DownloadBar(console, quiet=options.quiet) as bar:
-        cat = CaT(
-            options.model,
-            anchor=options.anchor,
-            judge=options.judge,
-            n=options.n,
-            kind=options.kind,
-            estimator=options.estimator,
-            question_aware=options.question_aware,
-            config=options.config,
-            budget=Budget(usd=options.max_usd, calls=options.max_calls),
-            note=bar.note,
-            progress=bar.progress,
-        )
+        cat = options.pipeline.cat(bar.note, bar.progress)
         async with cat:
             await cat.prepare()
             with view_for(console, quiet=options.quiet) as view:
@@ -80,6 +58,8 @@ async def _solve(options: Options) -> None:
                     emit=None if options.quiet else view,
                     **options.params,
                 )
+    if options.params.get("logprobs") and not any(r.logprobs for r in solution.rollouts):
+        console.print("the endpoint gave no log-probabilities", style="yellow")
     if options.trace:
         write_trace(solution, options.trace)
     if options.report:

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cast import cast
 from tests.doubles import Fault, ProviderDouble
 
+HANGS = 300  # seconds: a guard for busy machines, no measure
 BOXED = ["\\boxed{4}", "\\boxed{5}", "\\boxed{4.0}"]
 
 
@@ -28,8 +30,9 @@ def catagent(
 ) -> subprocess.CompletedProcess[str]:
     line, environment = command(double, *arguments, **env)
     return subprocess.run(
-        line, env=environment, input=stdin, capture_output=True, text=True, cwd=cwd, timeout=60, check=False
-    )
+        line, env=environment, input=stdin, capture_output=True, text=True, cwd=cwd, timeout=HANGS,
+        check=False,
+    )  # fmt: skip
 
 
 def test_the_reference_goes_to_standard_output_and_the_rest_to_standard_error() -> None:
@@ -84,6 +87,33 @@ def test_trace_is_a_record_of_messages(tmp_path: Path) -> None:
         "Reward",
         "Usage",
     ]
+
+
+def test_log_probabilities_are_asked_for_and_kept(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    asked = ("solve", "q", "-m", "openai/m", "-n", "3", "--estimator", "majority", "--logprobs")
+    with ProviderDouble(reply=cast(BOXED)) as double:
+        done = catagent(double, *asked, "--trace", str(trace))
+        assert double.requests[0].body["logprobs"] is True
+    assert done.returncode == 0, done.stderr
+    messages = [json.loads(line) for line in trace.read_text().splitlines()]
+    rollouts = [m for m in messages if m["message"] == "Rollout"]
+    assert len(rollouts) == 3
+    for rollout in rollouts:
+        assert "".join(rollout["tokens"]) == rollout["text"]
+        assert len(rollout["logprobs"]) == len(rollout["tokens"])
+        assert all(value < 0 for value in rollout["logprobs"])
+
+
+def test_an_endpoint_without_log_probabilities_is_named() -> None:
+    def silent(body: dict[str, Any], index: int) -> str:
+        body.pop("logprobs", None)
+        return BOXED[index % 3]
+
+    with ProviderDouble(reply=silent) as double:
+        done = catagent(double, "solve", "q", "-m", "openai/m", "--estimator", "majority", "--logprobs", "-q")
+    assert (done.returncode, done.stdout) == (0, "\\boxed{4}\n")
+    assert done.stderr.strip() == "the endpoint gave no log-probabilities"
 
 
 def test_sampling_parameters_and_kind_are_forwarded() -> None:
@@ -152,7 +182,7 @@ def test_ctrl_c_stops_at_once_and_cancels_upstream() -> None:
             while double.in_flight == 0:
                 assert process.poll() is None
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=HANGS)
         assert process.returncode == 130
         assert "Traceback" not in said
         assert double.disconnected == 1

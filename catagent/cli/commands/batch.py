@@ -18,7 +18,9 @@ from catagent.cli.commands.options import (
     ModelName,
     QuestionAware,
     Quiet,
+    RolloutTokens,
     Temperature,
+    said,
 )
 
 __all__ = ["batch"]
@@ -44,7 +46,7 @@ def batch(
         bool, typer.Option("--rewards", help="To solve: rewards of open-ended rows too, which cost calls.")
     ] = False,
     temperature: Temperature = None,
-    rollout_tokens: Annotated[int | None, typer.Option(min=1, help="At most, of each rollout.")] = None,
+    rollout_tokens: RolloutTokens = None,
     adaptive: Annotated[
         bool, typer.Option("--adaptive", help="Draw rollouts only until the majority is settled.")
     ] = False,
@@ -115,22 +117,19 @@ def batch(
     from catagent.batch.ray_options import RayOptions
     from catagent.batch.rows import Fields
     from catagent.cli.batch import Options, run, show_status
+    from catagent.cli.pipeline import Pipeline
 
     if status is not None:
         sys.exit(show_status(status))
     if out is None:
         raise typer.BadParameter("name the output, for example -o out.jsonl", param_hint="--out")
-    params = {
-        key: value
-        for key, value in (("temperature", temperature), ("max_tokens", rollout_tokens))
-        if value is not None
-    }
-    cat = {
-        "model": model, "anchor": anchor, "judge": judge, "n": n, "kind": kind, "estimator": estimator,
-        "question_aware": question_aware, "config": config,
-    }  # fmt: skip
+    pipeline = Pipeline(
+        model=model, anchor=anchor, judge=judge, n=n, kind=kind, estimator=estimator,
+        question_aware=question_aware, config=config,
+    )  # fmt: skip
     options = Options(
-        inputs=inputs or [], out=out, mode=mode, cat=cat, params=params,
+        inputs=inputs or [], out=out, mode=mode, pipeline=pipeline,
+        params=said(temperature=temperature, max_tokens=rollout_tokens),
         fields=Fields(prompt_field, id_field, completions_field, reference_field, rubric_field),
         rewards=rewards, full=full, in_order=in_order, risk=risk if adaptive else None, usd=max_usd,
         tokens=max_tokens, minutes=max_minutes, limit=limit, accept_changes=accept_changes,

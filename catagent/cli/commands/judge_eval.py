@@ -52,6 +52,7 @@ def judge_eval(
 ) -> None:
     """Measure a judge on data with human labels: accuracy, kappa, unscored, attacks, cost."""
     from catagent.cli.judge_eval import Options, run
+    from catagent.cli.pipeline import Pipeline
 
     asked = (
         ("criteria_per_call", None, together),
@@ -61,9 +62,9 @@ def judge_eval(
         ("format", "json", as_json_reply),
     )
     judging: dict[str, object] = {key: value for key, value, wanted in asked if wanted}
+    pipeline = Pipeline(judge=judge, config=config, max_usd=max_usd, max_calls=max_calls)
     options = Options(
-        data=tuple(data), judge=judge, judging=judging, limit=limit, resamples=resamples, seed=seed,
-        report=report, verdicts=verdicts, as_json=as_json, max_usd=max_usd, max_calls=max_calls,
-        quiet=quiet, config=config,
+        data=tuple(data), pipeline=pipeline, judging=judging, limit=limit, resamples=resamples, seed=seed,
+        report=report, verdicts=verdicts, as_json=as_json, quiet=quiet,
     )  # fmt: skip
     sys.exit(run(options))

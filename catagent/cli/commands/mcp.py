@@ -11,6 +11,8 @@ import typer
 from catagent.cli.commands.options import (
     Anchor,
     ConfigFile,
+    EachCalls,
+    EachUsd,
     Estimator,
     GroupSize,
     Judge,
@@ -28,8 +30,8 @@ def mcp(
     n: GroupSize = None,
     estimator: Estimator = None,
     question_aware: QuestionAware = None,
-    max_usd: Annotated[float | None, typer.Option(min=0, help="A call may cost no more.")] = None,
-    max_calls: Annotated[int | None, typer.Option(min=1, help="Requests that a call may take.")] = None,
+    max_usd: EachUsd = None,
+    max_calls: EachCalls = None,
     http: Annotated[
         bool,
         typer.Option("--http", help="Serve streamable HTTP at /mcp instead of standard input and output."),
@@ -52,9 +54,10 @@ def mcp(
     `["mcp", "--model", "openai/gpt-5-mini"]`.
     """
     from catagent.cli.mcp import Options, run
+    from catagent.cli.pipeline import Pipeline
 
-    options = Options(
-        model=model, anchor=anchor, judge=judge, n=n, estimator=estimator, question_aware=question_aware,
-        max_usd=max_usd, max_calls=max_calls, http=http, host=host, port=port, keys=keys, config=config,
+    pipeline = Pipeline(
+        model=model, anchor=anchor, judge=judge, n=n, estimator=estimator,
+        question_aware=question_aware, config=config, max_usd=max_usd, max_calls=max_calls,
     )  # fmt: skip
-    sys.exit(run(options))
+    sys.exit(run(Options(pipeline=pipeline, http=http, host=host, port=port, keys=keys)))

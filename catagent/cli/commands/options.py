@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 __all__ = [
     "Anchor",
     "ConfigFile",
+    "EachCalls",
+    "EachUsd",
     "Estimator",
     "GroupSize",
     "Judge",
@@ -19,7 +21,9 @@ __all__ = [
     "ModelName",
     "QuestionAware",
     "Quiet",
+    "RolloutTokens",
     "Temperature",
+    "said",
 ]
 
 ModelName = Annotated[
@@ -55,9 +59,21 @@ QuestionAware = Annotated[
     typer.Option("--question-aware/--question-blind", help="Whether the anchor sees the question."),
 ]
 Temperature = Annotated[float | None, typer.Option(min=0, help="Of the rollouts.")]
+RolloutTokens = Annotated[int | None, typer.Option(min=1, help="At most, of each rollout.")]
 MaxUsd = Annotated[float | None, typer.Option(min=0, help="Stop before it costs more.")]
 MaxCalls = Annotated[int | None, typer.Option(min=1, help="Stop before it takes more requests.")]
+EachUsd = Annotated[
+    float | None, typer.Option("--max-usd", min=0, help="What each request from outside may cost.")
+]
+EachCalls = Annotated[
+    int | None, typer.Option("--max-calls", min=1, help="Calls to models that each may take.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Configuration instead of ./providers.yaml.")
 ]
+
+
+def said(**options: Any) -> dict[str, Any]:
+    """The options that were given, without those that were left out."""
+    return {name: value for name, value in options.items() if value is not None}

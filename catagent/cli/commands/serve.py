@@ -10,6 +10,8 @@ import typer
 from catagent.cli.commands.options import (
     Anchor,
     ConfigFile,
+    EachCalls,
+    EachUsd,
     Estimator,
     GroupSize,
     Judge,
@@ -50,8 +52,8 @@ def serve(
     ] = None,
     max_body_mb: Annotated[float, typer.Option(min=0.001, help="Largest request (413 beyond).")] = 20.0,
     max_n: Annotated[int, typer.Option(min=1, max=1024, help="Most rollouts a request may ask for.")] = 64,
-    max_usd: Annotated[float | None, typer.Option(min=0, help="Budget of each request.")] = None,
-    max_calls: Annotated[int | None, typer.Option(min=1, help="Requests to models for each request.")] = None,
+    max_usd: EachUsd = None,
+    max_calls: EachCalls = None,
     grace: Annotated[
         float, typer.Option(min=0, help="Seconds that requests under way have when the server stops.")
     ] = 30.0,
@@ -67,18 +69,17 @@ def serve(
     Point any OpenAI client at http://127.0.0.1:8080/v1 and ask for the model `cat`, for a profile, or for
     any model as `cat/provider/model`.
     """
+    from catagent.cli.pipeline import Pipeline
     from catagent.cli.serve import Options, run
 
+    pipeline = Pipeline(
+        model=model, anchor=anchor, judge=judge, n=n, kind=kind, estimator=estimator,
+        question_aware=question_aware, config=config, max_usd=max_usd, max_calls=max_calls,
+    )  # fmt: skip
     options = Options(
-        model=model,
+        pipeline=pipeline,
         host=host,
         port=port,
-        anchor=anchor,
-        judge=judge,
-        n=n,
-        kind=kind,
-        estimator=estimator,
-        question_aware=question_aware,
         keys=keys,
         allow=tuple(allow or ()),
         concurrency=concurrency,
@@ -87,12 +88,9 @@ def serve(
         per_key=per_key,
         max_body=int(max_body_mb * 2**20),
         max_n=max_n,
-        max_usd=max_usd,
-        max_calls=max_calls,
         grace=grace,
         open_metrics=open_metrics,
         spans=spans,
-        config=config,
         quiet=quiet,
     )
     raise typer.Exit(run(options))

@@ -20,7 +20,9 @@ from catagent.cli.commands.options import (
     ModelName,
     QuestionAware,
     Quiet,
+    RolloutTokens,
     Temperature,
+    said,
 )
 
 __all__ = ["solve"]
@@ -38,7 +40,10 @@ def solve(
     estimator: Estimator = None,
     question_aware: QuestionAware = None,
     temperature: Temperature = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Of each rollout.")] = None,
+    max_tokens: RolloutTokens = None,
+    logprobs: Annotated[
+        bool, typer.Option("--logprobs", help="Keep how likely each token of a rollout was, for traces.")
+    ] = False,
     max_usd: MaxUsd = None,
     max_calls: MaxCalls = None,
     rewards: Annotated[
@@ -56,16 +61,16 @@ def solve(
     config: ConfigFile = None,
 ) -> None:
     """Solve one task: the reference goes to standard output, everything else to standard error."""
+    from catagent.cli.pipeline import Pipeline
     from catagent.cli.solve import Options, run
 
-    params = {
-        key: value
-        for key, value in (("temperature", temperature), ("max_tokens", max_tokens))
-        if value is not None
-    }
+    pipeline = Pipeline(
+        model=model, anchor=anchor, judge=judge, n=n, kind=kind, estimator=estimator,
+        question_aware=question_aware, config=config, max_usd=max_usd, max_calls=max_calls,
+    )  # fmt: skip
+    params = said(temperature=temperature, max_tokens=max_tokens, logprobs=logprobs or None)
     options = Options(
-        prompt=prompt, model=model, anchor=anchor, judge=judge, n=n, kind=kind, estimator=estimator,
-        question_aware=question_aware, params=params, max_usd=max_usd, max_calls=max_calls,
-        rewards=rewards, as_json=as_json, trace=trace, report=report, quiet=quiet, config=config,
+        prompt=prompt, pipeline=pipeline, params=params, rewards=rewards, as_json=as_json, trace=trace,
+        report=report, quiet=quiet,
     )  # fmt: skip
     sys.exit(run(options))
