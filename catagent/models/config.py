@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from catagent.errors import ConfigError
@@ -23,6 +22,7 @@ from catagent.models.ledger import Price
 from catagent.models.limiter import Limits
 from catagent.models.retry import RetryPolicy
 from catagent.options import JudgeOptions, RewardOptions, RubricOptions
+from catagent.settings import read_settings
 
 __all__ = [
     "ROLES",
@@ -41,7 +41,6 @@ ROLES = {"sampler": None, "anchor": "sampler", "rubric_proposer": "anchor", "jud
 """The roles, and whose model each takes when it has none of its own."""
 
 _KINDS = re.compile(r"valid (?:dictionary(?: or instance of \w+)?|tuple)")
-_QUOTED = re.compile(r"'[^'<]{2,}'")
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
@@ -203,9 +202,10 @@ class Config(_Strict):
 
 def load_config(path: str | Path | None = None) -> Config:
     """The configuration in force. Raises `ConfigError` with one sentence that names file and key."""
-    packaged = _read(data_path("providers.yaml"))
+    wanted = f"a mapping with the keys {', '.join(_keys_of(Config))}"
+    packaged = read_settings(data_path("providers.yaml"), wanted)
     found = _find(path)
-    merged = _merge(packaged, _read(found)) if found else packaged
+    merged = _merge(packaged, read_settings(found, wanted)) if found else packaged
     source = str(found) if found else "packaged default"
     if "source" in merged:
         raise ConfigError(f"{source}: unknown key 'source'; known here: {', '.join(_keys_of(Config))}")
@@ -225,27 +225,6 @@ def _find(path: str | Path | None) -> Path | None:
         return found
     local = Path("providers.yaml")
     return local.resolve() if local.is_file() else None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML{_place(error)}") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} must hold a mapping with the keys {', '.join(_keys_of(Config))}")
-    return content
-
-
-def _place(error: yaml.YAMLError) -> str:
-    """Where and what, without the line itself: a key may stand in it."""
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-    return f"{where}: {_QUOTED.sub('…', problem)}" if problem else where
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

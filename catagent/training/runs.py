@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 import yaml
 
 from catagent.errors import ConfigError
+from catagent.settings import read_settings
 from catagent.training.config import CaTConfig
 from catagent.training.presets import PRESETS
 
@@ -97,8 +98,7 @@ class Run:
     def _before(self) -> dict[str, Any] | None:
         if not self.settings_path.is_file():
             return None
-        known = yaml.safe_load(self.settings_path.read_text(encoding="utf-8"))
-        return dict(known) if isinstance(known, Mapping) else None
+        return read_settings(self.settings_path, "the settings of the run") or None
 
     def _write(self) -> None:
         try:
@@ -128,7 +128,7 @@ def read_run(path: Path | None, changes: Sequence[str] = ()) -> Run:
     """
     settings: dict[str, Any] = {}
     if path is not None:
-        settings = _read(path)
+        settings = read_settings(path, "settings: write `model: …`, `data: …`, `output: …`")
     for change in changes:
         _set(settings, change)
     preset = settings.pop("preset", None)
@@ -151,27 +151,13 @@ def read_run(path: Path | None, changes: Sequence[str] = ()) -> Run:
     held_out = settings.get("held_out")
     return Run(
         model=str(settings["model"]),
-        data=Path(settings["data"]),
-        output=Path(settings["output"]),
-        held_out=Path(held_out) if held_out else None,
+        data=Path(str(settings["data"])),
+        output=Path(str(settings["output"])),
+        held_out=Path(str(held_out)) if held_out else None,
         keep=cast("Keep", keep),
         limit=limit,
         config=CaTConfig(**{k: v for k, v in settings.items() if k not in _OWN}),
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
-    if found is None:
-        return {}
-    if not isinstance(found, Mapping):
-        raise ConfigError(f"{path} holds no settings: write `model: …`, `data: …`, `output: …`")
-    return {str(key): value for key, value in found.items()}
 
 
 def _set(settings: dict[str, Any], change: str) -> None:
@@ -181,7 +167,7 @@ def _set(settings: dict[str, Any], change: str) -> None:
         raise ConfigError(f"{change!r} is no setting: write key=value, for example lora.r=8")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         value = text
     *path, last = name.strip().split(".")
     here = settings

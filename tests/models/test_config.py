@@ -202,7 +202,7 @@ def test_an_unknown_role_is_refused_with_a_suggestion(write: Write) -> None:
         ("roles: {judge: {fallbacks: openai/x}}", "roles.judge.fallbacks: input should be a list"),
         ("auto: [nowhere]", "auto.0: write local, embedded or {env: NAME, model: provider/model}"),
         ("auto: [{env: X}]", "auto.0: write local, embedded or {env: NAME, model: provider/model}"),
-        ("1: x", "1: keys should be strings"),
+        ("1: x", "unknown key '1'"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_place(write: Write, text: str, said: str) -> None:

@@ -165,11 +165,18 @@ def test_what_is_wrong_is_said_in_one_sentence(
 
 
 def test_the_file_itself_may_be_wrong(here: Path) -> None:
+    def said(name: str) -> str:
+        done = catagent("train", name)
+        assert done.exit_code == 1
+        return " ".join(done.output.split())
+
     (here / "list.yaml").write_text("- a\n")
     (here / "torn.yaml").write_text("a: [1\n")
-    assert "holds no settings" in catagent("train", "list.yaml").output
-    assert "is not YAML" in catagent("train", "torn.yaml").output
-    assert "cannot read nothing.yaml" in catagent("train", "nothing.yaml").output
+    (here / "day.yaml").write_text("output: 2026-02-31\n")
+    assert "list.yaml must hold settings: write `model: …`" in said("list.yaml")
+    assert "torn.yaml is not YAML at line 2" in said("torn.yaml")
+    assert "day.yaml holds a value that is none" in said("day.yaml")
+    assert "cannot read nothing.yaml: No such file" in said("nothing.yaml")
     assert catagent("train").exit_code == 2
 
 
