@@ -6,7 +6,7 @@ always reported.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from catagent.answers import extract
@@ -26,7 +26,7 @@ from catagent.evaluation.metering import Meter
 from catagent.evaluation.records import Outcome
 from catagent.messages import Reference, RolloutGroup, Task
 
-__all__ = ["DERIVED", "ENDS", "Arm", "arms_of", "estimated", "method_names", "outcome_of"]
+__all__ = ["DERIVED", "ENDS", "Arm", "arms_of", "estimated", "foremost", "method_names", "outcome_of"]
 
 DERIVED = ("single", "oracle")
 """Names that follow from the rollouts: naming them among the methods is allowed and changes nothing."""
@@ -83,6 +83,15 @@ def arms_of(methods: Iterable[str], n: int, sizes: Iterable[int] = ()) -> tuple[
             label = method if size == n else f"{method}@{size}"
             arms.append(Arm(label, method, size, plan_of(method)))
     return tuple(arms)
+
+
+def foremost(arms: Sequence[Arm]) -> str | None:
+    """The method to look at first: a synthesis, else the first that is more than a vote, else the first."""
+    bases = [arm.base for arm in arms]
+    for wanted in ("synthesis", "synthesis_vote", "auto"):
+        if wanted in bases:
+            return arms[bases.index(wanted)].name
+    return next((arm.name for arm in arms if arm.base != "majority"), arms[0].name if arms else None)
 
 
 async def estimated(

@@ -20,8 +20,8 @@ from catagent.evaluation.report import report_page
 from catagent.evaluation.running import Finished, Stop
 from catagent.evaluation.scores import Scores
 from catagent.evaluation.tables import Table, asking, pairs_of, tables_of
-from catagent.messages import Usage
-from catagent.viewing import Row, write_page
+from catagent.messages import Reference, Usage
+from catagent.viewing import MethodReference, Row, write_page
 
 __all__ = ["Evaluation"]
 
@@ -172,15 +172,17 @@ class Evaluation:
     def rows(self) -> Iterator[Row]:
         """The questions for the viewer's page."""
         several = len(self.scores.seeds) > 1
-        for record, solution in ((f.record, f.solution) for f in self.finished):
+        for one in self.finished:
+            record, solution = one.record, one.solution
             if solution is not None:
-                right = {m: _right(self.scores.value(record, m)) for m in self.scores.arms}
+                right = {m: _right(self.scores.value(record, m)) for m in one.references}
                 yield Row(
                     id=f"{record.id} (seed {record.seed})" if several else record.id,
                     solution=solution,
                     gold="; ".join(record.gold) or None,
                     correct={} if record.open else right,
                     group=record.group or "",
+                    references=[_made(record, *made) for made in one.references.items()],
                 )
 
     def write(self, folder: Path, *, plots: bool = True) -> Path:
@@ -210,6 +212,12 @@ class Evaluation:
             raise ConfigError(f"cannot write into {folder}: {error.strerror}") from None
         write_page(folder / "questions.html", self.rows(), title=self.title, notes=self.notes)
         return report
+
+
+def _made(record: Record, method: str, reference: Reference | None) -> MethodReference:
+    outcome = record.outcomes[method]
+    score = outcome.value if record.open else None
+    return MethodReference(method, reference, score=score, error=outcome.error)
 
 
 def _right(value: float | None) -> bool | None:

@@ -22,7 +22,7 @@ from catagent.estimators.synthesis import question_of
 from catagent.evaluation.benchmarks import Benchmark
 from catagent.evaluation.grading import Grader
 from catagent.evaluation.metering import Cost, Meter, total_cost
-from catagent.evaluation.methods import ENDS, Arm, estimated, outcome_of
+from catagent.evaluation.methods import ENDS, Arm, estimated, foremost, outcome_of
 from catagent.evaluation.questions import Question
 from catagent.evaluation.records import Drawn, Outcome, Record
 from catagent.events import Emit
@@ -42,10 +42,15 @@ _DONORS = "placebo_other"
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A question's record, and the solution to look at: the rollouts with the first reference in `shown`."""
+    """A question's record, and what there is to look at.
+
+    `references` are those of every method, `None` where it failed. The method to open first is in front, the
+    same one for all questions, and its reference is that of `solution`.
+    """
 
     record: Record
     solution: Solution | None = None
+    references: Mapping[str, Reference | None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -230,8 +235,10 @@ class Run:
             outcomes=outcomes,
             donor=donor[0] if donor else None,
         )
-        references = {arm.name: ref for arm, (_, ref) in zip(self.arms, made, strict=True)}
-        return Finished(record, _shown(question, group, references, outcomes, meter))
+        first = foremost(self.arms)
+        made_by = {arm.name: ref for arm, (_, ref) in zip(self.arms, made, strict=True)}
+        references = {first: made_by[first], **made_by} if first else {}
+        return Finished(record, _shown(question, group, references, outcomes, meter), references)
 
     async def _judge(self, question: Question, seed: int) -> Judge:
         """The judge of the question's rubric, whose cost is in the totals and no method's."""
@@ -296,12 +303,7 @@ def _shown(
     outcomes: Mapping[str, Outcome],
     meter: Meter,
 ) -> Solution:
-    """What the page of all questions shows of one: the first reference that is more than a vote, the
-    others in a line each.
-    """
-    first = next((r for r in references.values() if r and r.method not in ("majority", "single")), None)
-    chosen = first or next((r for r in references.values() if r), None)
-    notes = [_line(name, outcome) for name, outcome in outcomes.items()]
+    """The rollouts of a question with the first of its references and the cost of all that was done on it."""
     costs: dict[str, Cost] = dict(meter.by_role)
     for outcome in outcomes.values():
         for role, cost in outcome.cost.items():
@@ -309,17 +311,6 @@ def _shown(
     return Solution(
         task=question.task,
         group=group,
-        reference=chosen,
+        reference=next(iter(references.values()), None),
         usage=Usage(roles={role: cost.as_usage() for role, cost in costs.items()}),
-        notes=tuple(notes),
     )
-
-
-def _line(name: str, outcome: Outcome) -> str:
-    if outcome.error:
-        return f"{name}: failed, {outcome.error}"
-    answer = outcome.answer if outcome.answer is not None else "no final answer"
-    known = {None: "undecided", 1.0: "right", 0.0: "wrong"}
-    value = known.get(outcome.value, f"score {outcome.value}")
-    also = f" ({outcome.fallback})" if outcome.fallback else ""
-    return f"{name}: {answer} · {value}{also}"

@@ -7,7 +7,7 @@ of what the project writes to disk. What is on the page comes from models and is
 
 from catagent.viewing.page import is_page, write_page
 from catagent.viewing.reading import Reading, read
-from catagent.viewing.rows import Row
+from catagent.viewing.rows import MethodReference, Row
 from catagent.viewing.serving import serving
 
-__all__ = ["Reading", "Row", "is_page", "read", "serving", "write_page"]
+__all__ = ["MethodReference", "Reading", "Row", "is_page", "read", "serving", "write_page"]

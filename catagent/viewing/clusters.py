@@ -18,8 +18,8 @@ class Clusters(NamedTuple):
 
     numbers: tuple[int | None, ...]
     """Of each rollout; `None` where there is no answer."""
-    reference: int | None
-    """Of the reference, `None` where it has no answer."""
+    references: tuple[int | None, ...]
+    """Of each reference, `None` where it has no answer."""
     clear: bool
     """Whether class 0 has more rollouts than any other: it is the majority."""
 
@@ -36,12 +36,13 @@ class Clustering:
         self.cheaply = 0
         self._left = seconds
 
-    def __call__(self, answers: Sequence[Answer | None], reference: Answer | None = None) -> Clusters:
-        """The classes of a group's answers, and where the reference's answer stands among them."""
-        if reference is not None:
-            answers = [*answers, reference]
+    def __call__(
+        self, answers: Sequence[Answer | None], references: Sequence[Answer | None] = ()
+    ) -> Clusters:
+        """The classes of a group's answers, and where the answers of references stand among them."""
+        last = len(answers)
+        answers = [*answers, *references]
         classes = self._classes(answers)
-        last = len(answers) - (reference is not None)
         sizes = [sum(index < last for index in members) for members in classes]
         order = sorted(range(len(classes)), key=lambda one: (-sizes[one], classes[one][0]))
         numbers: list[int | None] = [None] * len(answers)
@@ -51,7 +52,7 @@ class Clustering:
         largest = sorted(sizes, reverse=True)[:2]
         return Clusters(
             tuple(numbers[:last]),
-            numbers[last] if reference is not None else None,
+            tuple(numbers[last:]),
             bool(largest) and largest[0] > 0 and (len(largest) == 1 or largest[0] > largest[1]),
         )
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
 from catagent.messages import Judgement, Reference, Reward, Rollout, Solution, Task, Usage
 from catagent.viewing.clusters import Clustering, Clusters
-from catagent.viewing.rows import Row
+from catagent.viewing.rows import MethodReference, Row
 from catagent.viewing.texts import bounded, units, visible
 
 __all__ = ["Record", "record_of"]
@@ -24,6 +24,7 @@ _TITLE = 240
 _ANSWER = 80
 _TOKENS = 20_000
 _ROLLOUTS = 1024
+_METHODS = 100
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -38,23 +39,23 @@ def record_of(row: Row, clustering: Clustering) -> Record:
     """The data of a row. Its size is bounded, whatever the row holds."""
     solution = row.solution
     answers = [r.answer if r.ok else None for r in solution.rollouts[:_ROLLOUTS]]
-    reference = solution.reference
-    clusters = clustering(answers, reference.answer if reference else None)
+    stated = [solution.reference, *(m.reference for m in row.references[:_METHODS])]
+    clusters = clustering(answers, [reference.answer if reference else None for reference in stated])
     return Record(orjson.dumps(_line(row, clusters)), orjson.dumps(_details(row, clusters)))
 
 
-def _differs(reference: Reference | None, clusters: Clusters) -> bool | None:
-    """Whether the reference differs from the majority; files that do not say so are read by the answers."""
+def _differs(reference: Reference | None, number: int | None, clusters: Clusters) -> bool | None:
+    """Whether a reference of class `number` differs from the majority; files that do not say so are read by
+    the answers.
+    """
     if reference is None or reference.differs_from_majority is not None:
         return reference.differs_from_majority if reference else None
-    if not clusters.clear or clusters.reference is None:
-        return None
-    return clusters.reference != 0
+    return None if number is None or not clusters.clear else number != 0
 
 
 def _line(row: Row, clusters: Clusters) -> dict[str, Any]:
     solution = row.solution
-    reference = solution.reference
+    reference, number = solution.reference, clusters.references[0]
     values = [r.value for r in solution.rewards if r.value is not None and math.isfinite(r.value)]
     usage = solution.usage
     return bounded(  # type: ignore[no-any-return]
@@ -65,10 +66,11 @@ def _line(row: Row, clusters: Clusters) -> dict[str, Any]:
             "answer": None if solution.answer is None else solution.answer[:_ANSWER],
             "gold": None if row.gold is None else row.gold[:_ANSWER],
             "letters": "".join(map(_letter, solution.rollouts, clusters.numbers)),
-            "mine": None if clusters.reference is None else _class_letter(clusters.reference),
+            "mine": None if number is None else _class_letter(number),
+            "by": row.references[0].method if row.references else None,
             "method": reference.method if reference else None,
             "agreement": reference.agreement if reference else None,
-            "differs": _differs(reference, clusters),
+            "differs": _differs(reference, number, clusters),
             "fallback": bool(reference and reference.fallback),
             "failed": sum(not r.ok for r in solution.rollouts),
             "mean": sum(values) / len(values) if values else None,
@@ -95,7 +97,7 @@ def _class_letter(number: int | None) -> str:
 
 def _details(row: Row, clusters: Clusters) -> dict[str, Any]:
     solution = row.solution
-    texts = 2 * len(clusters.numbers) + min(1000, len(solution.task.messages)) + 1
+    texts = 2 * (len(clusters.numbers) + len(clusters.references)) + min(1000, len(solution.task.messages))
     longest = max(_SHORTEST, min(_LONGEST, _A_ROW // texts))
     rewards = {r.rollout_id: r for r in solution.rewards}
     judgements = {j.rollout_id: j for j in solution.judgements}
@@ -112,7 +114,8 @@ def _details(row: Row, clusters: Clusters) -> dict[str, Any]:
         "left_out": len(solution.rollouts) - len(clusters.numbers),
         "messages": [_message(m) for m in solution.task.messages],
         "params": solution.task.params,
-        "reference": _reference(solution, clusters),
+        "references": _references(row, clusters),
+        "more_methods": max(0, len(row.references) - _METHODS),
         "rubric": _rubric(solution),
         "usage": _usage(solution.usage),
         "notes": list(solution.notes),
@@ -195,20 +198,51 @@ def _likelihood(rollout: Rollout, logprobs: Sequence[float], longest: int) -> di
     return said
 
 
-def _reference(solution: Solution, clusters: Clusters) -> dict[str, Any] | None:
-    reference = solution.reference
+def _references(row: Row, clusters: Clusters) -> list[dict[str, Any]]:
+    """The references of all methods; where none are named, the one of the solution, if there is one."""
+    solution = row.solution
+    rollouts = solution.rollouts[: len(clusters.numbers)]
+    positions = {r.id: i for i, r in enumerate(rollouts)}
+    words = {r.text: i for i, r in reversed(list(enumerate(rollouts))) if r.ok and r.text}
+    if not row.references:
+        found = solution.reference
+        return [_reference(found, clusters.references[0], clusters, positions, words)] if found else []
+    return [
+        {**_named(row, one), **_reference(one.reference, number, clusters, positions, words)}
+        for one, number in zip(row.references, clusters.references[1:], strict=False)
+    ]
+
+
+def _named(row: Row, one: MethodReference) -> dict[str, Any]:
+    """What is known about a method on this row beside its reference."""
+    right = row.correct.get(one.method)
+    return {"name": one.method, "right": right, "score": one.score, "error": one.error}
+
+
+def _reference(
+    reference: Reference | None,
+    number: int | None,
+    clusters: Clusters,
+    positions: Mapping[str, int],
+    words: Mapping[str, int],
+) -> dict[str, Any]:
+    """A reference whose answer is in the class `number`. A text that is a rollout's own is not repeated:
+    `words_of` is the position of that rollout.
+    """
     if reference is None:
-        return None
-    positions = {r.id: i for i, r in enumerate(solution.rollouts)}
+        return {"method": None}
+    words_of = words.get(reference.text)
     return {
-        "text": reference.text,
+        "text": reference.text if words_of is None else None,
+        "words_of": words_of,
         "answer": reference.answer.text if reference.answer else None,
-        "letter": _class_letter(clusters.reference) if reference.answer else None,
+        "letter": _class_letter(number) if reference.answer else None,
         "method": reference.method,
         "agreement": reference.agreement,
         "majority": str(reference.majority) if reference.majority else None,
-        "differs": _differs(reference, clusters),
+        "differs": _differs(reference, number, clusters),
         "fallback": reference.fallback,
+        "rejected": reference.rejected,
         "rounds": reference.rounds,
         "of": [positions[p] for p in reference.parents if p in positions],
     }

@@ -259,6 +259,11 @@ async def test_rubrics_are_scored_as_healthbench_does() -> None:
     assert scores.accuracy("synthesis").interval.value == 1.0
     assert scores.accuracy("pass@2").interval.value == pytest.approx(0.1)
     assert scores.cost("synthesis").samples == 3  # the judge's calls are nobody's method
+    for row in found.rows():
+        assert [(m.method, m.score) for m in row.references] == [
+            ("synthesis", 1.0),
+            ("majority", pytest.approx(0.1)),
+        ]
     assert any("favour its own ways" in note for note in found.notes)
     assert "Differences between methods" in [t.title for t in found.tables]
     assert "Departures from the majority" not in [t.title for t in found.tables]

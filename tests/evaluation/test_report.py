@@ -14,6 +14,7 @@ import pytest
 from catagent.errors import ConfigError
 from catagent.estimators import EstimatorContext, estimator
 from catagent.evaluation import evaluate
+from catagent.evaluation.methods import arms_of, foremost, method_names
 from catagent.evaluation.plots import plots_of
 from catagent.evaluation.records import read_records
 from catagent.evaluation.result import Evaluation
@@ -22,6 +23,7 @@ from catagent.messages import Reference, RolloutGroup
 from tests.cast import cat_on
 from tests.doubles import ProviderDouble
 from tests.evaluation.playing import adder, noise, sums
+from tests.viewing.unpacking import packed, rows_of
 
 HOSTILE = '</style><script>alert(1)</script>"><img src=x onerror=alert(1)> \u202e$x_1$ | & <b>'
 
@@ -70,6 +72,51 @@ async def test_the_folder_has_everything_and_the_figures_agree(tmp_path: Path) -
     assert f"<td>{100 * value:.1f}%</td>" in report.read_text()
     assert Scores(read_records(folder)).accuracy("synthesis") == found.scores.accuracy("synthesis")
     assert "trained on these questions is not known" in report.read_text()
+
+
+async def test_every_question_has_the_references_of_all_methods(tmp_path: Path) -> None:
+    rows = sums(3)
+    reply = adder(lambda q, r: r != 1, lambda prompt: f"I cannot say. {HOSTILE}")
+    async with ProviderDouble(reply=reply) as double, cat_on(double, n=3) as cat:
+        found = await evaluate(rows, cat=cat, methods="majority,hostile,synthesis,placebo_none", sizes=[2])
+    found.write(tmp_path, plots=False)
+    page = tmp_path / "questions.html"
+    assert "onerror" not in page.read_text()
+    [lines] = packed(page, "lines")
+    assert [(line["by"], line["answer"], line["fallback"]) for line in lines] == [
+        ("synthesis", str(2 * i), True) for i in (1, 2, 3)
+    ]
+    names = ["synthesis", "majority", "hostile", "placebo_none"]
+    for row in rows_of(page):
+        assert row["notes"] == []
+        made = {one["name"]: one for one in row["references"]}
+        assert list(made)[:4] == names
+        assert set(made) == {*names, *(f"{name}@2" for name in names)}
+        right = {name: one["right"] for name, one in made.items()}
+        assert [right[name] for name in names] == [True, True, None, False]
+        assert [right[f"{name}@2"] for name in names] == [False, False, None, False]
+        assert [one.get("letter") for one in made.values()][:4] == ["A", "A", None, None]
+        assert made["synthesis"]["fallback"] == "the synthesis states no final answer"
+        assert made["synthesis"]["rejected"].startswith("I cannot say. </style><script>alert(1)")
+        assert made["synthesis"]["words_of"] == made["majority"]["words_of"] == 0
+        assert made["hostile"]["error"].startswith("RuntimeError: </style>")
+        assert made["placebo_none"]["text"].startswith("I cannot say.")
+        assert "; 2 answers are tied" in made["synthesis@2"]["fallback"]
+
+
+@pytest.mark.parametrize(
+    ("methods", "first"),
+    [
+        ("majority,min_ppl,synthesis_vote,synthesis:aware", "synthesis:aware"),
+        ("majority,auto,usc", "auto"),
+        ("majority,usc,self_bon", "usc"),
+        ("majority", "majority"),
+        ("", None),
+    ],
+)
+def test_the_synthesis_is_looked_at_first(methods: str, first: str | None) -> None:
+    arms = arms_of(method_names([methods]), 4, [2])
+    assert foremost(arms) == first
 
 
 async def test_no_text_gets_out_of_its_place(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from catagent.messages import (
     Usage,
     Verdict,
 )
-from catagent.viewing import Row
+from catagent.viewing import MethodReference, Row
 
 STEPS = (
     "The sum of the first n odd numbers is n squared.",
@@ -169,6 +169,45 @@ def rows(count: int, *, n: int = 8, words: int = 120, tokens: bool = False) -> I
             correct={"synthesis": rng.random() < 0.7, "majority": rng.choice((True, False, None))},
             group=("algebra", "geometry", "counting")[seed % 3],
         )
+
+
+def evaluated(seed: int, *, texts: str = "") -> Row:
+    """A question of an evaluation: the vote stands in for the synthesis, and another method failed.
+
+    `texts` is in all that the methods say.
+    """
+    solution = verifiable(seed, n=6)
+    first, *others = solution.group.survivors
+    assert first.answer is not None
+    said = "\n".join((r.text or "").split("\n")[0] for r in (first, *others))
+    vote = Reference(
+        parents=(first.id,), text=first.text or "", answer=first.answer, method="majority", agreement=0.5
+    )
+    fallen = vote.model_copy(
+        update={
+            "fallback": f"the synthesis states no final answer{texts}",
+            "rejected": f"{said}\nI cannot say which.{texts}",
+        }
+    )
+    placebo = Reference(
+        text=f"Nothing was given.{texts}",
+        answer=Answer(text=f"-7{texts}"),
+        method="placebo_none",
+        differs_from_majority=True,
+        majority=first.answer,
+    )
+    return Row(
+        f"q{seed}",
+        solution.model_copy(update={"reference": fallen}),
+        gold=str(first.answer),
+        correct={"synthesis": True, "majority": True, "placebo_none": False, "usc": None},
+        references=(
+            MethodReference("synthesis", fallen),
+            MethodReference("majority", vote),
+            MethodReference("usc", error=f"the provider failed{texts}"),
+            MethodReference("placebo_none", placebo),
+        ),
+    )
 
 
 def _prose(rng: random.Random, words: int) -> str:

@@ -262,6 +262,124 @@ async def test_what_the_reference_kept_is_marked_and_shown_in_its_rollouts(tab: 
     assert await tab.js("CSS.highlights.has('kept')") is False
 
 
+@pytest.fixture(scope="session")
+def methods(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three questions of an evaluation, the last with hostile texts."""
+    path = tmp_path_factory.mktemp("pages") / "methods.html"
+    hostile_row = samples.evaluated(3, texts=f" {samples.HOSTILE}" + "<wide>" * 200)
+    write_page(path, [samples.evaluated(1), samples.evaluated(2), hostile_row], title="t")
+    return path
+
+
+FOLDED_OUT = "[...document.querySelectorAll('details.method[open] > summary > b')].map((b) => b.textContent)"
+
+
+async def test_the_references_of_all_methods_fold_out(tab: Tab, methods: Path) -> None:
+    await tab.open(methods.as_uri())
+    await tab.until("document.querySelectorAll('mark').length > 0")
+    assert await texts(tab, "#reference h2") == ["References (4 methods)"]
+    lines = [re.sub(r"\s+", " ", line) for line in await texts(tab, ".method > summary")]
+    answer = (await texts(tab, "#reference > p"))[0].removeprefix("known to be right: ")
+    assert lines == [
+        f"synthesis A{answer} ✓ right fall-back",
+        f"majority A{answer} ✓ right ",
+        "usc failed ? undecided ",
+        f"placebo_none {lines[3].split()[1]} ✗ wrong ≠ majority ({answer}) ",
+    ]
+    assert lines[3].split()[1].endswith("-7")
+    assert await tab.js(FOLDED_OUT) == ["synthesis"]
+    assert (await texts(tab, ".item .answer"))[0] == f"synthesis → {answer}"
+
+
+async def test_what_was_set_aside_comes_before_what_stands_in_its_place(tab: Tab, methods: Path) -> None:
+    await tab.open(methods.as_uri())
+    await tab.until("document.querySelectorAll('mark').length > 0")
+    heads = await texts(tab, "details.method[open] h3")
+    assert heads == ["What was set aside", "What stands in its place, by majority"]
+    first, second = (await texts(tab, "details.method[open] pre.reference"))[:2]
+    rollouts = await texts(tab, "pre.text")
+    assert first.split("\n")[0] == rollouts[0].split("\n")[0]
+    assert second == rollouts[0]
+    assert "Fall-back: the synthesis states no final answer" in await texts(tab, "details.method[open] p")
+    assert "In the words of rollout 1." in await texts(tab, "details.method[open] p")
+    await tab.js("document.querySelector('details.method a[href=\"#rollout-1\"]').click()")
+    assert await tab.js("document.activeElement.id") == "rollout-1"
+    # What was set aside is compared with the rollouts; what is a rollout's own is not.
+    marked = "map((p) => p.querySelector('mark') !== null)"
+    assert await tab.js(f"[...document.querySelectorAll('details.method[open] pre')].{marked}") == [
+        True,
+        False,
+    ]
+
+
+async def test_methods_fold_by_keys_and_stay_so_in_the_next_row(tab: Tab, methods: Path) -> None:
+    await tab.open(methods.as_uri())
+    await tab.until("document.querySelectorAll('mark').length > 0")
+    await tab.js("document.querySelectorAll('.method > summary')[3].focus()")
+    await pressed(tab, "Enter")
+    await tab.until(f'JSON.stringify({FOLDED_OUT}) === \'["synthesis","placebo_none"]\'')
+    await tab.js("document.querySelectorAll('.method > summary')[0].focus()")
+    await pressed(tab, "Enter")
+    await tab.until(f"JSON.stringify({FOLDED_OUT}) === '[\"placebo_none\"]'")
+    await pressed(tab, "j")
+    await tab.until("document.querySelector('#row-title').textContent === 'q2'")
+    assert await tab.js(FOLDED_OUT) == ["placebo_none"]
+    assert await tab.js("document.querySelectorAll('mark').length") == 0
+    await tab.js("document.querySelectorAll('.method > summary')[0].focus()")
+    await pressed(tab, "Enter")
+    await tab.until("document.querySelectorAll('.method mark').length > 0")  # marked when it is first seen
+    kept = "document.querySelectorAll('.method:first-of-type .kept meter').length"
+    assert await tab.js(kept) == await tab.js("document.querySelectorAll('pre.text').length")
+    await pressed(tab, "Enter", "Enter")
+    await tab.until("document.querySelector('.method').open")
+    assert await tab.js(kept) == await tab.js("document.querySelectorAll('pre.text').length")
+
+
+async def test_what_was_set_aside_is_searched(tab: Tab, methods: Path) -> None:
+    await tab.open(methods.as_uri())
+    await typed(tab, "q", "cannot say which")
+    assert await count(tab) == "0 of 3 rows"
+    await typed(tab, "all", True)
+    assert await count(tab) == "3 rows"
+    await typed(tab, "q", "javascript:alert(3)")
+    assert await count(tab) == "1 of 3 rows"
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+async def test_folded_out_methods_fit_the_window(tab: Tab, methods: Path, width: int) -> None:
+    await tab.size(width, 844, phone=width < 600)
+    await tab.open(f"{methods.as_uri()}#row=q3")
+    await tab.until("document.querySelectorAll('mark').length > 0")
+    await tab.js("document.querySelectorAll('details.method').forEach((d) => { d.open = true; })")
+    assert await tab.js(FOLDED_OUT) == ["synthesis", "majority", "usc", "placebo_none"]
+    assert await tab.js("document.documentElement.scrollWidth") <= width
+    detail = "document.getElementById('detail')"
+    assert await tab.js(f"{detail}.scrollWidth <= {detail}.clientWidth")
+    strange = "document.querySelectorAll('img, iframe, main script, [onerror], [onload]').length"
+    assert await tab.js(strange) == 0
+    heights = "[...document.querySelectorAll('.method > summary')].map((s) => s.offsetHeight)"
+    assert min(await tab.js(heights)) >= 30
+
+
+async def test_a_solve_shows_what_was_set_aside_too(tab: Tab, tmp_path: Path) -> None:
+    row = reconciled("Both are right.", "First we count all the pairs and stop.", "Both are right.")
+    assert row.solution.reference is not None
+    reference = row.solution.reference.model_copy(
+        update={"fallback": "no answer", "rejected": "I say: first we count all the pairs."}
+    )
+    row = Row("a", row.solution.model_copy(update={"reference": reference}))
+    write_page(tmp_path / "p.html", [row], title="t")
+    await tab.open((tmp_path / "p.html").as_uri())
+    await tab.until("document.querySelectorAll('mark').length > 0")
+    assert await texts(tab, "#reference h3") == [
+        "What was set aside",
+        "What stands in its place, by synthesis",
+    ]
+    assert await texts(tab, "pre.reference") == ["I say: first we count all the pairs.", "Both are right."]
+    assert await texts(tab, "mark") == ["first we count all the pairs"]
+    assert await tab.js("document.querySelectorAll('details.method').length") == 0
+
+
 async def test_without_decompression_in_the_browser_the_page_unpacks_itself(tab: Tab, page: Path) -> None:
     await tab.call("Page.addScriptToEvaluateOnNewDocument", source="delete window.DecompressionStream")
     await tab.open(f"{page.as_uri()}#row=q7")

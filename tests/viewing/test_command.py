@@ -57,7 +57,7 @@ def test_from_a_solve_to_its_page(tmp_path: Path) -> None:
     by_trace, by_report = rows_of(tmp_path / "t.html"), rows_of(tmp_path / "r.html")
     for [row] in (by_trace, by_report):
         assert [r["letter"] for r in row["rollouts"]] == ["A", "B", "A"]
-        assert row["reference"]["text"] == "So it is \\boxed{4}."
+        assert [r["text"] for r in row["references"]] == ["So it is \\boxed{4}."]
         assert [call[0] for call in row["usage"]["timeline"]] == ["sampler", "anchor"]
     assert by_trace[0]["usage"] == by_report[0]["usage"]
 

@@ -30,7 +30,7 @@ const dollars = (value, unknown) => (unknown || typeof value !== 'number' ? 'unk
 const plural = (n, one, many) => `${whole(n)} ${n === 1 ? one : many || `${one}s`}`;
 
 const MARKS = { met: '✓', unmet: '✗', unscored: '?' };
-const WORDS = { true: 'right', false: 'wrong', null: 'not known' };
+const WORDS = { true: 'right', false: 'wrong', null: 'undecided' };
 
 function say(text) {
   $('status').textContent = text;

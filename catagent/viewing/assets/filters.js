@@ -38,7 +38,7 @@ function buildFilters(changed) {
       field('from', h('input', { name: 'low', type: 'number', step: 'any', inputmode: 'decimal' })),
       field('to', h('input', { name: 'high', type: 'number', step: 'any', inputmode: 'decimal' }))),
     methods.map((name, i) => field(name, h('select', { name: `m${i}` },
-      option('', 'right, wrong or not known'), option('true', 'right'), option('false', 'wrong'), option('null', 'not known')))),
+      option('', 'right, wrong or undecided'), option('true', 'right'), option('false', 'wrong'), option('null', 'undecided')))),
     field('order', h('select', { name: 'sort' }, SORTS.map(([name, text]) => option(name, text)))),
   ];
   filters.methods = methods;

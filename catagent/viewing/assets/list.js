@@ -73,7 +73,7 @@ function item(place, total) {
   h('div', { class: 'second' },
     lettered ? h('span', { class: 'marks', role: 'img', 'aria-label': lettersSaid(line.letters) }, marks)
       : h('span', { class: 'dim' }, plural(line.letters.length, 'rollout')),
-    line.answer !== null && h('span', { class: 'answer', dir: 'auto' }, `→ ${line.answer}`)),
+    line.answer !== null && h('span', { class: 'answer', dir: 'auto' }, line.by !== null && h('span', { class: 'dim' }, `${line.by} `), `→ ${line.answer}`)),
   h('div', { class: 'third' }, about));
 }
 

@@ -23,84 +23,155 @@ function long(text) {
   return [pre, button];
 }
 
+// Which methods are folded out or in, as the reader left them: it holds for the rows that follow.
+const folded = new Map();
+// What is known of the texts that are compared with the rollouts, by their elements.
+const compared = new WeakMap();
+
 function referenceSection(row) {
-  const reference = row.reference;
-  if (!reference) return section('reference', 'Reference', h('p', { class: 'dim' }, 'There is none.'));
-  const facts = [
-    `by ${reference.method}`,
-    reference.agreement !== null && `${percent(reference.agreement)} of rollouts agree`,
-    reference.rounds > 1 && `${reference.rounds} rounds`,
-    row.gold !== null && `known to be right: ${row.gold}`,
-  ].filter(Boolean).join(' · ');
-  const head = [
-    h('p', { class: 'verdict' }, reference.answer === null ? h('span', { class: 'dim' }, 'no final answer')
-      : [badge(reference.letter), h('strong', { class: 'answer', dir: 'auto' }, reference.answer)],
-    reference.differs === true && chip('warn', `≠ majority (${reference.majority})`),
-    Object.entries(row.correct).map(([name, right]) => rightness(name, right))),
-    h('p', { class: 'dim' }, facts),
-    reference.fallback && h('p', { class: 'error' }, `Fall-back: ${reference.fallback}`),
-  ];
-  if (!reference.text) return section('reference', 'Reference', ...head);
-  const text = h('pre', { class: 'reference', dir: 'auto', role: 'group', 'aria-label': 'Text of the reference' }, reference.text);
-  const kept = h('div', { class: 'kept' });
-  return section('reference', 'Reference', ...head, text, kept);
+  const { references } = row;
+  if (!references.length) return section('reference', 'Reference', h('p', { class: 'dim' }, 'There is none.'));
+  const [first] = references;
+  const gold = row.gold !== null && `known to be right: ${row.gold}`;
+  if (first.name === undefined) {
+    return section('reference', 'Reference',
+      h('p', { class: 'verdict' }, stated(first), departure(first),
+        Object.entries(row.correct).map(([name, right]) => rightness(name, right))),
+      facts(first, gold), ...texts(row, first));
+  }
+  return section('reference', `References (${plural(references.length + row.more_methods, 'method')})`,
+    gold && h('p', { class: 'dim', dir: 'auto' }, gold),
+    references.map((one, i) => method(row, one, i === 0)),
+    row.more_methods > 0 && h('p', { class: 'say' }, `${plural(row.more_methods, 'more method')} not on this page.`));
 }
 
-// Marks the passages once the row stands, so that opening it does not wait for them.
+const stated = (one) => (typeof one.answer !== 'string' ? h('span', { class: 'dim' }, 'no final answer')
+  : [badge(one.letter), h('strong', { class: 'answer', dir: 'auto' }, one.answer)]);
+
+const departure = (one) => one.differs === true && chip('warn', `≠ majority (${one.majority})`);
+
+function facts(one, ...more) {
+  return h('p', { class: 'dim' }, [
+    `by ${one.method}`,
+    typeof one.agreement === 'number' && `${percent(one.agreement)} of rollouts agree`,
+    one.rounds > 1 && `${one.rounds} rounds`,
+    ...more,
+  ].filter(Boolean).join(' · '));
+}
+
+// A method in a line, which folds out to its texts; they are marked when they are first seen.
+function method(row, one, first) {
+  const open = folded.has(one.name) ? folded.get(one.name) : first;
+  const worth = typeof one.score === 'number' ? chip('', `score ${number(one.score, 3)}`)
+    : chip(one.right === true ? 'good' : one.right === false ? 'bad' : '', `${one.right === true ? '✓' : one.right === false ? '✗' : '?'} ${WORDS[one.right]}`);
+  return h('details', { class: 'method', open, ontoggle: (event) => {
+    folded.set(one.name, event.target.open);
+    if (event.target.open && event.target.isConnected) markPassages(row, event.target);
+  } },
+  h('summary', null, h('b', null, one.name), ' ',
+    one.method === null ? h('span', { class: 'dim' }, 'failed') : stated(one), ' ', worth, ' ',
+    departure(one), ' ', one.fallback && chip('warn', 'fall-back')),
+  one.method !== null && facts(one),
+  one.error && one.error !== one.fallback && h('p', { class: 'error', dir: 'auto' }, one.error),
+  ...texts(row, one));
+}
+
+// Why there was a fall-back, what was set aside for it, and the text of the reference.
+function texts(row, one) {
+  const of = one.name === undefined ? '' : ` of ${one.name}`;
+  const own = typeof one.words_of === 'number';
+  const text = own ? row.rollouts[one.words_of].text : one.text;
+  return [
+    one.fallback && h('p', { class: 'error', dir: 'auto' }, `Fall-back: ${one.fallback}`),
+    one.rejected && [h('h3', null, 'What was set aside'), comparable(one.rejected, `Text that was set aside${of}`, [], one)],
+    one.rejected && text && h('h3', null, `What stands in its place, by ${one.method}`),
+    own && h('p', { class: 'dim' }, 'In the words of ', toRollout(one.words_of + 1, `rollout ${one.words_of + 1}`), '.'),
+    text && (own ? bounds(reference(text, `Text of the reference${of}`), one)
+      : comparable(text, `Text of the reference${of}`, one.of, one)),
+  ];
+}
+
+const reference = (text, label) => h('pre', { class: 'reference', dir: 'auto', role: 'group', 'aria-label': label }, text);
+
+// A long text among several has a bound in height, so that the others stay within reach.
+function bounds(pre, one) {
+  if (pre.textContent.length < 6000 || (one.name === undefined && !one.rejected)) return pre;
+  pre.classList.add('tall');
+  return set(pre, { tabindex: '0' });
+}
+
+function toRollout(n, text) {
+  return h('a', { href: `#rollout-${n}`, onclick: (event) => { event.preventDefault(); goRollout(n); } }, text);
+}
+
+// A text whose passages are looked for in the rollouts; `of` are those that it was made from, as far as known.
+function comparable(text, label, of, one) {
+  const pre = bounds(reference(text, label), one);
+  const kept = h('div', { class: 'kept' });
+  compared.set(pre, { text, of, kept });
+  return [pre, kept];
+}
+
+// Marks the passages of the texts that are folded out, once the row stands: opening it does not wait for them.
 function markPassages(row, root) {
-  const text = root.querySelector('pre.reference');
-  if (!text || !row.rollouts.some((rollout) => rollout.text)) return;
-  const { pieces, shares, nowhere } = passages(row.reference.text, row.rollouts.map((rollout) => rollout.ok && rollout.text));
+  if (!row.rollouts.some((rollout) => rollout.text)) return;
+  for (const pre of root.querySelectorAll('pre.reference')) {
+    if (!compared.has(pre) || pre.closest('details:not([open])')) continue;
+    markText(row, $('detail'), pre, compared.get(pre));
+    compared.delete(pre);
+  }
+}
+
+function markText(row, root, pre, { text, of, kept }) {
+  const { pieces, shares, nowhere } = passages(text, row.rollouts.map((rollout) => rollout.ok && rollout.text));
   const most = row.rollouts.filter((rollout) => rollout.ok && rollout.text).length;
   const parts = [];
   let at = 0;
   pieces.forEach((piece, i) => {
-    parts.push(row.reference.text.slice(at, piece.start));
+    parts.push(text.slice(at, piece.start));
     const where = [...piece.at.keys()];
     const level = Math.max(1, Math.ceil((4 * where.length) / most));
     parts.push(h('mark', { class: `k${level}`, 'data-piece': i, 'aria-description': inRollouts(where, row) },
-      row.reference.text.slice(piece.start, piece.end)));
+      text.slice(piece.start, piece.end)));
     at = piece.end;
   });
-  parts.push(row.reference.text.slice(at));
-  text.replaceChildren(...parts);
-  roving(text, 'mark');
+  parts.push(text.slice(at));
+  pre.replaceChildren(...parts);
+  roving(pre, 'mark');
   const show = (event) => {
     const mark = event.target.closest('mark');
     if (mark) showPiece(row, root, pieces[Number(mark.dataset.piece)], mark);
   };
   const hide = () => hidePiece(root);
-  text.addEventListener('mouseover', show);
-  text.addEventListener('focusin', show);
-  text.addEventListener('click', (event) => {
+  pre.addEventListener('mouseover', show);
+  pre.addEventListener('focusin', show);
+  pre.addEventListener('click', (event) => {
     show(event);
     const mark = event.target.closest('mark');
     if (mark) bringPiece(root, pieces[Number(mark.dataset.piece)]);
   });
-  text.addEventListener('keydown', (event) => {
+  pre.addEventListener('keydown', (event) => {
     const mark = event.target.closest('mark');
     if (mark && event.key === 'Enter') bringPiece(root, pieces[Number(mark.dataset.piece)]);
   });
-  text.addEventListener('mouseleave', hide);
-  text.addEventListener('focusout', hide);
-  keptTable(row, root, shares, nowhere);
+  pre.addEventListener('mouseleave', hide);
+  pre.addEventListener('focusout', hide);
+  keptTable(row, kept, new Set(of), shares, nowhere);
 }
 
 const inRollouts = (where, row) => `in ${where.length === 1 ? 'rollout' : 'rollouts'} ${where.map((i) => (known(row) ? `${i + 1} (${clusterName(row.rollouts[i].letter)})` : i + 1)).join(', ')}`;
 
-function keptTable(row, root, shares, nowhere) {
+function keptTable(row, kept, used, shares, nowhere) {
   const shown = shares.map((share, i) => [share, i]).filter(([share]) => share !== null);
   if (!shown.length) return;
   const bar = (share) => h('meter', { min: 0, max: 1, value: share.toFixed(3) }, percent(share));
-  const used = new Set(row.reference.of);
-  root.querySelector('.kept').append(
+  kept.append(
     h('p', { class: 'dim' }, 'Shaded: runs of five words or more that stand in a rollout too, the darker the more of them. ',
       'Point at one, or tab to it, to see in which; click or Enter goes there. ',
       nowhere !== null && `${percent(nowhere)} of the words are in no such run.`),
-    h('details', { open: shown.length <= 16 }, h('summary', null, 'Share of the reference that stands in each rollout'),
+    h('details', { open: shown.length <= 16 && !kept.closest('details') }, h('summary', null, 'Share of the text that stands in each rollout'),
       h('ul', { class: 'bars' }, shown.map(([share, i]) => h('li', null,
-        h('a', { href: `#rollout-${i + 1}`, onclick: (event) => { event.preventDefault(); goRollout(i + 1); } }, `Rollout ${i + 1}`),
-        known(row) && badge(row.rollouts[i].letter), bar(share), h('span', null, percent(share)),
+        toRollout(i + 1, `Rollout ${i + 1}`), known(row) && badge(row.rollouts[i].letter), bar(share), h('span', null, percent(share)),
         used.size > 0 && !used.has(i) && h('span', { class: 'dim' }, 'not given to it'))))));
 }
 

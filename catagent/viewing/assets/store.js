@@ -60,7 +60,8 @@ const pause = () => new Promise((done) => { setTimeout(done, 0); });
 
 // All texts of a row, for the search.
 function everything(row) {
-  const texts = [row.id, row.gold, row.reference && row.reference.text, row.reference && row.reference.answer];
+  const texts = [row.id, row.gold];
+  for (const one of row.references) texts.push(one.text, one.answer, one.fallback, one.rejected, one.error);
   for (const message of row.messages) texts.push(message.content);
   for (const rollout of row.rollouts) texts.push(rollout.text, rollout.answer, rollout.reasoning, rollout.error);
   for (const criterion of row.rubric ? row.rubric.criteria : []) texts.push(criterion.text);
