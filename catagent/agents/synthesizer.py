@@ -25,9 +25,12 @@ from catagent.models.client import Choice, Delta
 from catagent.models.endpoint import estimate_tokens
 from catagent.models.model import Model
 
-__all__ = ["Synthesizer", "unified"]
+__all__ = ["HEADING", "Synthesizer", "unified"]
 
-_MARKER = re.compile(r"^[ \t>*]*#{1,6}[ \t*]*UNIFIED RESPONSE\b[ \t*:]*$", re.M | re.I)
+HEADING = re.compile(
+    r"^[ \t>*]*(?:#{1,6}[ \t*]*(?i:UNIFIED RESPONSE)|UNIFIED RESPONSE)\b[ \t*:]*$", re.MULTILINE
+)
+"""The line under which the reference stands. Weak anchors leave its hash out, or make it bold instead."""
 _CHARACTERS_A_TOKEN = 2.6  # cautious: mathematics takes more tokens than prose
 _LEAST = 400  # characters of rollouts; a window with less room than that is of no use
 
@@ -173,5 +176,5 @@ def _packed(texts: list[str], space: int | None) -> list[list[str]]:
 def unified(text: str) -> str:
     """What follows the last `# UNIFIED RESPONSE`; the whole text when there is no such heading."""
     visible = cleaned(text)
-    marks = list(_MARKER.finditer(visible))
+    marks = list(HEADING.finditer(visible))
     return (visible[marks[-1].end() :] if marks else visible).strip()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from catagent.agents.fencing import INVISIBLE
+from catagent.agents.synthesizer import HEADING
 
 __all__ = ["ANEW", "SUPERSEDED", "Draft"]
 
@@ -17,9 +18,13 @@ SUPERSEDED = "\n\n[The text above is not the reference: {reason}. The reference 
 ANEW = "\n\n[The text above broke off. It is written anew.]\n\n"
 
 _OPEN = re.compile(r"<(think|thinking|reasoning)>", re.I)
-_HEADING = re.compile(r"^[ \t>*]*#{1,6}[ \t*]*UNIFIED RESPONSE\b[ \t*:]*$", re.M | re.I)
 _LONGEST_TAG = len("</reasoning>")
 _LONGEST_HEADING = 60
+
+
+def _may_be_heading(line: str) -> bool:
+    words = line.lstrip(" \t>*")
+    return words.startswith(("#", "UNIFIED")) or "UNIFIED".startswith(words)
 
 
 class _Attempt:
@@ -60,7 +65,7 @@ class _Attempt:
             return
         held = (self._before if self._body is None else self._body) + text
         whole = held.rfind("\n") + 1  # a heading is one once its line has ended
-        marks = list(_HEADING.finditer(held, 0, whole)) if "#" in held else []
+        marks = list(HEADING.finditer(held, 0, whole)) if "#" in held or "UNIFIED" in held else []
         if marks:
             self._body = held[marks[-1].end() :]
         elif self._body is None:
@@ -73,7 +78,7 @@ class _Attempt:
         """The reference as far as it is written; empty before the heading has come."""
         body = self._body or ""
         line = body[body.rfind("\n") + 1 :]
-        if len(line) < _LONGEST_HEADING and line.lstrip(" \t>*").startswith("#"):
+        if len(line) < _LONGEST_HEADING and _may_be_heading(line):
             body = body[: len(body) - len(line)]  # perhaps another heading
         return body.strip()
 

@@ -15,6 +15,8 @@ TEXTS = [
     "### **UNIFIED RESPONSE:**\n# A heading\nof its own\n## Another\n",
     "# UNIFIED RESPONSE\none<thinking>hidden</thinking> two\u200b three",
     "# UNIFIED RESPONSE\n  padded  \n\n",
+    "UNIFIED RESPONSE\nUNIFIED it is, in a UNIFIED way.\nUNIFIED RESPONSE is not alone on its line",
+    "They agree.\n\n**UNIFIED RESPONSE**\n\nYes.",
     "no heading at all",
     "",
 ]
