@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import random
-from typing import Literal, cast
+from typing import Literal
 
 from benchmarks.training_cpu.tasks import TASKS, anchor_prompt, said
 from catagent.answers import extract
 from catagent.errors import ConfigError
 from catagent.estimators import Estimator, EstimatorContext, estimator
 from catagent.messages import Reference, RolloutGroup
-from catagent.training import METHODS, Method
 
 __all__ = ["ESTIMATORS"]
 
@@ -47,7 +46,7 @@ def _made(context: EstimatorContext, seen: str, task: str, form: Form, temperatu
 
 
 def _factory(seen: str) -> None:
-    @estimator(f"lines_{seen}")
+    @estimator(f"lines_{seen}", donor=seen == "other")
     def lines(
         context: EstimatorContext, *, task: str, form: Form = "above", temperature: float = 1.0
     ) -> Estimator:
@@ -58,12 +57,3 @@ def _factory(seen: str) -> None:
 ESTIMATORS = ("lines_own", "lines_other", "lines_none")
 for _seen in ("own", "other", "none"):
     _factory(_seen)
-
-
-def method(name: str, estimator_name: str) -> str:
-    """Make `name` a training method whose reference comes from `estimator_name`."""
-    methods = cast("dict[str, Method]", METHODS)
-    methods[name] = Method(
-        name, estimator_name, kind="verifiable", donor=estimator_name.startswith("lines_other")
-    )
-    return name

@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from transformers import TrainerCallback
 
 from benchmarks.training_cpu.exact import right_lines
-from benchmarks.training_cpu.lines import method
+from benchmarks.training_cpu.lines import ESTIMATORS
 from benchmarks.training_cpu.tasks import TASKS, Question, Task
 from catagent.training import CaTConfig, CaTTrainer, load_model
 
@@ -41,7 +41,7 @@ LAYERS = {
     "upper": r".*\.layers\.2\d\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)",
     "all": r".*\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)",
 }
-SYNTHESES = {"cat": "lines_own", "placebo": "lines_other", "placebo_none": "lines_none"}
+SYNTHESES = dict(zip(("cat", "placebo", "placebo_none"), ESTIMATORS, strict=True))
 KEPT = ("label_accuracy", "reward_accuracy", "pass_at_1", "pass_at_g", "agreement", "differs_from_majority",
         "right_when_it_differs", "zero_variance", "unknown_rewards", "distinct_answers")  # fmt: skip
 
@@ -88,7 +88,7 @@ def train(name: str, by: str, seed: int, chosen: dict[str, Any], work: Path, *, 
     used = by
     if by in SYNTHESES:
         options = f"task={name},form={chosen['form']},temperature={chosen['anchor_temperature']}"
-        used = method(f"{by}_lines", f"{SYNTHESES[by]}:{options}")
+        used = f"{SYNTHESES[by]}:{options}"
     rows = [{"prompt": task.prompt(q.text), "label": q.answer} for q in task.splits["train"]]
     trainer = CaTTrainer(
         model, rows,

@@ -77,6 +77,7 @@ class _Registered:
     cost: CostOf | None = None
     logprobs: bool = False
     models: str | None = None
+    donor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +85,15 @@ class EstimatorPlan:
     """What a name with its options stands for, before anything is made or sent.
 
     `options` holds every option, defaults included. `logprobs` says that the rollouts need their
-    log-probabilities; `models` are the strings of other models that the estimator asks.
+    log-probabilities; `models` are the strings of other models that the estimator asks; `donor` that it needs
+    the rollouts of another question.
     """
 
     name: str
     options: Mapping[str, Any]
     logprobs: bool
     models: tuple[str, ...]
+    donor: bool
     _registered: _Registered
 
     @property
@@ -134,19 +137,25 @@ _estimators: Plugins[_Registered] = Plugins(
 
 
 def estimator(
-    name: str, *, cost: CostOf | None = None, logprobs: bool = False, models: str | None = None
+    name: str,
+    *,
+    cost: CostOf | None = None,
+    logprobs: bool = False,
+    models: str | None = None,
+    donor: bool = False,
 ) -> Callable[[EstimatorFactory], EstimatorFactory]:
     """Register a factory under `name`.
 
     `cost` says what it takes; `logprobs` that it needs the log-probabilities of the rollouts, which are
     then asked for; `models` names the option that holds strings of other models, which it finds in
-    `context.models`.
+    `context.models`; `donor` that it needs the rollouts of another question, which it finds in
+    `context.donor` and which training takes from the same batch.
     """
     if set(name) & set(":,=+ "):
         raise ConfigError(f"an estimator's name has no colon, comma, equals sign, plus or space: {name!r}")
 
     def registered(factory: EstimatorFactory) -> EstimatorFactory:
-        _estimators.add(name, _Registered(factory, cost, logprobs, models))
+        _estimators.add(name, _Registered(factory, cost, logprobs, models, donor))
         return factory
 
     return registered
@@ -173,7 +182,7 @@ def plan_of(name: str) -> EstimatorPlan:
     defaults = {o.name: o.default for o in options_of_factory(registered.factory) if not o.needed}
     options = {**defaults, **keywords(name, registered.factory, parts)}
     models = tuple(options[registered.models]) if registered.models else ()
-    return EstimatorPlan(bare, options, registered.logprobs, models, registered)
+    return EstimatorPlan(bare, options, registered.logprobs, models, registered.donor, registered)
 
 
 def make_estimator(name: str, context: EstimatorContext) -> Estimator:

@@ -27,6 +27,7 @@ __all__: list[str] = []
 @estimator(
     "placebo_other",
     cost=lambda n, lengths, view=None: syntheses(1, n, lengths, aware=view == "aware", rollouts=n),
+    donor=True,
 )
 def placebo_other(context: EstimatorContext, *, view: Literal["blind", "aware"] | None = None) -> Estimator:
     """The synthesis of another question's rollouts. Costs what `synthesis` costs."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .datasets import Prompts, read_prompts
     from .failures import TrainingStopped
     from .loading import load_model
-    from .methods import METHODS, Method, method_of
+    from .methods import METHODS, Method, method_names, method_of, register_method
     from .presets import PRESETS
     from .trainer import CaTTrainer, make_cat_trainer
 
@@ -38,8 +38,10 @@ __all__ = [
     "TrainingStopped",
     "load_model",
     "make_cat_trainer",
+    "method_names",
     "method_of",
     "read_prompts",
+    "register_method",
 ]
 
 _HOMES = {
@@ -52,8 +54,10 @@ _HOMES = {
     "TrainingStopped": "failures",
     "load_model": "loading",
     "make_cat_trainer": "trainer",
+    "method_names": "methods",
     "method_of": "methods",
     "read_prompts": "datasets",
+    "register_method": "methods",
 }
 
 

@@ -8,8 +8,18 @@ from typing import Any
 import pytest
 import yaml
 
+from catagent import estimators
 from catagent.errors import ConfigError
-from catagent.training import METHODS, PRESETS, CaTConfig, method_of
+from catagent.training import (
+    METHODS,
+    PRESETS,
+    CaTConfig,
+    Method,
+    method_names,
+    method_of,
+    methods,
+    register_method,
+)
 from catagent.training.runs import last_checkpoint, read_run
 
 
@@ -43,10 +53,70 @@ def test_groups_have_to_fill_the_passes() -> None:
 
 def test_methods_and_estimators_are_named_alike() -> None:
     assert method_of("placebo").donor
-    assert method_of("placebo_other").donor
+    assert method_of("placebo_other:aware").donor
+    assert not method_of("placebo_none").donor
     assert method_of("synthesis:of=1").estimator == "synthesis:of=1"
     assert not method_of("majority").asks_anchor
     assert all(method.summary for method in METHODS.values())
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it."""
+    for plugins in (methods._methods, estimators._estimators):
+        monkeypatch.setattr(plugins, "_known", dict(plugins._known))
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_method_of_ones_own_is_named_like_any_other() -> None:
+    mine = Method("judged_vote", "majority", open={"judge_equivalence": 1.0}, kind="open")
+    assert register_method(mine) is mine
+    assert "judged_vote" in method_names()
+    assert "judged_vote" not in METHODS
+    assert CaTConfig(method="judged_vote", kind="auto").settled_kind == "open"
+    with pytest.raises(ConfigError, match="did you mean 'judged_vote'"):
+        method_of("judged_votes")
+    with pytest.raises(ConfigError, match="no colon"):
+        register_method(Method("a:b"))
+    with pytest.raises(ConfigError, match="there is no estimator 'nothing'"):
+        register_method(Method("c", "nothing"))
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_package_brings_a_method_by_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib import metadata
+
+    def found(**asked: str) -> list[metadata.EntryPoint]:
+        brought = [
+            metadata.EntryPoint(name, f"tests.training.test_config:{name}", "catagent.methods")
+            for name in ("brought_method", "no_method")
+        ]
+        return [e for e in brought if e.matches(**asked)]
+
+    monkeypatch.setattr(metadata, "entry_points", found)
+    assert {"brought_method", "no_method"} < set(method_names())
+    assert method_of("brought_method") == Method("brought_method", "rsa:population=4")
+    with pytest.raises(ConfigError, match=r"brought a str, no Method"):
+        method_of("no_method")
+
+
+def brought_method() -> Method:
+    return Method("brought_method", "rsa:population=4")
+
+
+def no_method() -> str:
+    return "nothing"
+
+
+@pytest.mark.usefixtures("registered")
+def test_an_estimator_says_itself_that_it_takes_another_questions_rollouts() -> None:
+    @estimators.estimator("foreign", donor=True)
+    def foreign(context: Any, *, of: int = 1) -> Any: ...
+
+    assert method_of("foreign:of=3").donor
+    assert register_method(Method("mine", "foreign:of=2")).donor
+    with pytest.raises(ConfigError, match="of"):
+        CaTConfig(method="foreign:off=3")
 
 
 def test_presets_are_the_papers(tmp_path: Path) -> None:
