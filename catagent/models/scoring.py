@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from catagent.errors import ConfigError, GarbledError, RequestError
-from catagent.models.client import Client, Completion, ModelRequest, OnDelta
+from catagent.models.client import Client, Completion, ModelRequest, OnDelta, TokenLogprob
 from catagent.models.model import Model
 from catagent.models.scoring_wire import SCORING_REMEDY
 
-__all__ = ["Scorer", "mean_logprob", "scoring_model"]
+__all__ = ["Scorer", "mean_logprob", "scoring_model", "token_logprobs"]
 
 
 @runtime_checkable
@@ -68,8 +68,14 @@ def scoring_model(model: Model, what: str) -> Model:
 
 async def mean_logprob(scoring: Model, context: str, text: str) -> float:
     """The mean log-probability of the tokens of `text` after `context`, in nats. Raises a `ModelError`."""
+    tokens = await token_logprobs(scoring, context, text)
+    return sum(t.logprob for t in tokens) / len(tokens)
+
+
+async def token_logprobs(scoring: Model, context: str, text: str) -> tuple[TokenLogprob, ...]:
+    """The tokens of `text` after `context`, with their log-probabilities in nats. Raises a `ModelError`."""
     messages = [{"role": "user", "content": context}, {"role": "assistant", "content": text}]
     tokens = (await scoring.sample(messages)).logprobs or ()
     if not tokens:
         raise GarbledError("the scores of a text are empty")
-    return sum(t.logprob for t in tokens) / len(tokens)
+    return tokens

@@ -71,7 +71,7 @@ class Prompts:
             if chat:
                 prompt = [{"role": str(m["role"]), "content": _text(m)} for m in messages]
                 if instruction:
-                    prompt = _instructed(prompt, instruction)
+                    prompt = instructed(prompt, instruction)
             more = self.columns[row] if columns and self.columns else {}
             rows.append({**more, "prompt": prompt, "row": row})
         return needed("datasets").Dataset.from_list(rows)
@@ -156,7 +156,7 @@ def _plain_text(messages: Sequence[ChatMessage]) -> str:
     return "\n".join(_text(m) for m in messages)
 
 
-def _instructed(prompt: list[ChatMessage], instruction: str) -> list[ChatMessage]:
+def instructed(prompt: Sequence[ChatMessage], instruction: str) -> list[ChatMessage]:
     """The instruction at the end of the last message of the user, as the Sampler puts it."""
     for i in range(len(prompt) - 1, -1, -1):
         if prompt[i]["role"] == "user":

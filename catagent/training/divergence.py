@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from catagent.training.anchors import anchor_weights
-from catagent.training.backend import needed
+from catagent.training.likelihood import token_logprobs
 
-__all__ = ["completion_logprobs", "divergence"]
+__all__ = ["divergence"]
 
 
 def divergence(
@@ -29,26 +29,9 @@ def divergence(
         total: list[float] = []
         for i in range(0, len(prompts), at_once):
             with weights() as model:
-                total += completion_logprobs(
+                found = token_logprobs(
                     model, prompts[i : i + at_once], completions[i : i + at_once], trainer.args.temperature
                 )
+            total += map(sum, found)
         sums.append(total)
     return [policy - frozen for policy, frozen in zip(*sums, strict=True)]
-
-
-def completion_logprobs(
-    model: Any, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], temperature: float
-) -> list[float]:
-    """The log-probability of each completion after its prompt, in nats."""
-    torch = needed("torch")
-    rows = [[*p, *c] for p, c in zip(prompts, completions, strict=True)]
-    width = max(map(len, rows))
-    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=model.device)
-    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=model.device)
-    with torch.no_grad():
-        logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1].float() / temperature
-    picked = torch.log_softmax(logits, -1).gather(-1, ids[:, 1:, None])[..., 0]
-    return [
-        float(picked[i, len(p) - 1 : len(p) + len(c) - 1].sum())
-        for i, (p, c) in enumerate(zip(prompts, completions, strict=True))
-    ]

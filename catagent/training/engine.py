@@ -6,7 +6,8 @@ is the frozen anchor, at no memory of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from catagent.models.client import Choice
@@ -19,6 +20,12 @@ __all__ = ["EngineGenerator"]
 
 class EngineGenerator(Generator):
     """A `Generator` whose samples come from `model.vllm_engine`, asked without a LoRA request."""
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[Any]:
+        """The trainer's own copy of the weights, with its adapter switched off."""
+        with self._weights() as model, model.disable_adapter():
+            yield model
 
     def _generated(self, chunk: Sequence[tuple[int, Sampling, list[int]]]) -> list[tuple[Choice, int]]:
         if not chunk:

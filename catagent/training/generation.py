@@ -16,7 +16,8 @@ from catagent.errors import ContextOverflowError
 from catagent.messages import ChatMessage
 from catagent.models.client import Choice, Completion, ModelRequest
 from catagent.training.backend import needed
-from catagent.training.local import Sampling
+from catagent.training.likelihood import Likelihoods
+from catagent.training.local import Sampling, ScoreRequest
 
 __all__ = ["Generator"]
 
@@ -54,13 +55,24 @@ class Generator:
         self._calls = 0
         self.tokens = 0
         """New tokens made so far."""
+        self._likelihoods = Likelihoods(self.frozen, tokenizer, context, agree)
 
     def begin(self, step: str) -> None:
         """A new batch of rewards: what is drawn depends on its name, not on what was drawn before."""
         self.step, self._calls = step, 0
 
+    def frozen(self) -> AbstractContextManager[Any]:
+        """A context that gives the model with the anchor's weights, for forward passes."""
+        return self._weights()
+
     def serve(self, requests: Sequence[ModelRequest]) -> list[Completion | Exception]:
         """One completion a request, in their order, or the error in its place."""
+        texts = [request for request in requests if isinstance(request, ScoreRequest)]
+        sampled = iter(self._sampled([r for r in requests if not isinstance(r, ScoreRequest)]))
+        scored = iter(self._likelihoods.serve(texts))
+        return [next(scored if isinstance(request, ScoreRequest) else sampled) for request in requests]
+
+    def _sampled(self, requests: Sequence[ModelRequest]) -> list[Completion | Exception]:
         rows: list[tuple[int, Sampling, list[int]]] = []
         answers: list[Completion | Exception | None] = [None] * len(requests)
         lengths = [0] * len(requests)
@@ -88,18 +100,22 @@ class Generator:
 
     def encode(self, messages: Sequence[ChatMessage]) -> list[int]:
         """The token ids of a prompt, as the anchor gets it."""
+        text = self.rendered(messages)
+        return list(self._tokenizer(text, add_special_tokens=not self._chat)["input_ids"])
+
+    def rendered(self, messages: Sequence[ChatMessage]) -> str:
+        """The text of a prompt, as the anchor gets it."""
         if not self._chat:
-            text = "\n".join(str(m.get("content") or "") for m in messages)
-            return list(self._tokenizer(text)["input_ids"])
+            return "\n".join(str(m.get("content") or "") for m in messages)
         goes_on = messages[-1].get("role") == "assistant"
-        text = self._tokenizer.apply_chat_template(
+        text: str = self._tokenizer.apply_chat_template(
             [{**m, "content": _text(m)} for m in messages],
             tokenize=False,
             add_generation_prompt=not goes_on,
             continue_final_message=goes_on,
             **self._template,
         )
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        return text
 
     def _encoded(self, messages: Sequence[ChatMessage], sampling: Sampling) -> list[int]:
         ids = self.encode(messages)

@@ -21,7 +21,7 @@ from catagent.models.registry import Registry
 from catagent.models.retry import RetryPolicy
 from catagent.training.exchange import Exchange
 
-__all__ = ["LocalClient", "Sampling", "StepJournal", "TrainingRegistry"]
+__all__ = ["LocalClient", "Sampling", "ScoreRequest", "StepJournal", "TrainingRegistry"]
 
 _MANY = 1 << 20
 _IGNORED = frozenset({"seed", "stream", "user", "n"})
@@ -63,8 +63,30 @@ class Sampling:
         )
 
 
+class ScoreRequest(ModelRequest):
+    """What asks for the log-probabilities of a text after a context, instead of a sample."""
+
+    @classmethod
+    def of(cls, model: str, context: str, text: str) -> ScoreRequest:
+        """The request for `text` after `context`, both plain."""
+        return cls(model, [{"role": "user", "content": context}, {"role": "assistant", "content": text}])
+
+    @property
+    def context(self) -> str:
+        """What stands before the text."""
+        return str(self.messages[0]["content"])
+
+    @property
+    def text(self) -> str:
+        """What is scored."""
+        return str(self.messages[1]["content"])
+
+
 class LocalClient:
-    """A `Client` over the model in training. `context` is its window in tokens, where it is known."""
+    """A `Client` over the model in training, and a `Scorer`.
+
+    `context` is its window in tokens, where it is known.
+    """
 
     def __init__(self, exchange: Exchange, sampling: Sampling, *, name: str, context: int | None) -> None:
         self.name = name
@@ -76,6 +98,10 @@ class LocalClient:
         """Wait for the next batch of the anchor; see `Client.complete`."""
         self.sampling.with_params(request.params)  # refused before it is queued
         return told(await self._exchange.ask(request), on_delta)
+
+    async def score(self, model: str, context: str, text: str) -> Completion:
+        """The log-probabilities of a given text under the anchor's weights; see `Scorer.score`."""
+        return await self._exchange.ask(ScoreRequest.of(model, context, text))
 
     async def aclose(self) -> None:
         """Nothing to give back: the model belongs to the trainer."""

@@ -19,7 +19,9 @@ from catagent.agents.sampler import rollout_of
 from catagent.answers import extract
 from catagent.cat import CaT
 from catagent.errors import AccountError, BudgetError, CatError, ConfigError, JournalError
-from catagent.messages import ChatMessage, RolloutGroup, Solution, Task, Usage
+from catagent.gathering import gathered
+from catagent.messages import ChatMessage, Rollout, RolloutGroup, Solution, Task, Usage
+from catagent.models.scoring import scoring_model, token_logprobs
 from catagent.training.exchange import Exchange, Lockstep, Serve
 from catagent.training.figures import group_figures
 from catagent.training.groups import Group
@@ -55,6 +57,8 @@ class Scorer:
     """Scores groups with one method.
 
     `away` are the roles whose models are not in this process. `stops` are texts that end a response.
+    `prompted` gives the text after which the policy wrote its rollouts, for methods that ask how likely they
+    are.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Scorer:
         away: frozenset[str],
         seed: int,
         stops: Sequence[str] = (),
+        prompted: Callable[[Sequence[ChatMessage]], str] | None = None,
         longest_wait: float = 600.0,
         patience: float = 600.0,
         lockstep: Lockstep | None = None,
@@ -81,6 +86,7 @@ class Scorer:
         self._away = away
         self._seed = seed
         self._stops = tuple(stops)
+        self._prompted = prompted
         self._longest_wait = longest_wait
         self._patience = patience
         self._lockstep = lockstep
@@ -164,12 +170,14 @@ class Scorer:
             texts = [r.text for r in rollouts.rollouts]
             right = None if label is None else await right_ones([t or "" for t in texts], label)
             solution: Solution | None = None
-            failure = None
+            failure, spent = None, Usage()
             values: list[float | None] = [None] * len(texts)
             if rewards and rollouts.survivors:
                 if self._method.donor and donor is None:
                     failure = "there is no other question in the batch to take rollouts from"
                 else:
+                    if self._method.likelihoods:
+                        rollouts, spent = await self._likely(messages, rollouts)
                     solution = await self._solution(task, rollouts, donor)
                     values = [reward.value for reward in solution.rewards]
             elif rewards:
@@ -191,7 +199,7 @@ class Scorer:
                 reference=reference.text if reference else None,
                 rubric=[c.text for c in solution.rubric.criteria] if solution and solution.rubric else None,
                 figures=group_figures(rollouts, solution, values, right, reference_right),
-                usage=solution.usage if solution else Usage(),
+                usage=solution.usage + spent if solution else spent,
                 failure=failure,
                 down=self._down(solution),
             )
@@ -201,6 +209,29 @@ class Scorer:
     async def _solution(self, task: Task, rollouts: RolloutGroup, donor: Group | None) -> Solution:
         given = self._rollouts(Task.of("another question", kind=task.kind), donor) if donor else None
         return await self._cat.score(task, rollouts, donor=given if self._method.donor else None)
+
+    async def _likely(
+        self, messages: Sequence[ChatMessage], group: RolloutGroup
+    ) -> tuple[RolloutGroup, Usage]:
+        """The rollouts with what the anchor thinks of each token, and what that took."""
+        assert self._prompted is not None
+        run = await self._cat.begin()
+        scoring = scoring_model(await run.model("anchor"), f"the method {self._method.name}")
+        context = self._prompted(messages)
+
+        async def scored(rollout: Rollout) -> Rollout:
+            if not rollout.ok:
+                return rollout
+            tokens = await token_logprobs(scoring, context, rollout.text or "")
+            return rollout.model_copy(
+                update={
+                    "tokens": tuple(t.token for t in tokens),
+                    "logprobs": tuple(t.logprob for t in tokens),
+                }
+            )
+
+        rollouts = tuple(await gathered(scored(rollout) for rollout in group.rollouts))
+        return group.model_copy(update={"rollouts": rollouts}), run.ledger.usage()
 
     def _rollouts(self, task: Task, group: Group) -> RolloutGroup:
         made = []

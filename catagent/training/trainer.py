@@ -11,64 +11,28 @@ import atexit
 import copy
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from catagent.agents.prompts import Prompts as Templates
-from catagent.cat import CaT
 from catagent.errors import ConfigError
 from catagent.messages import Usage
 from catagent.models.client import Client
-from catagent.models.sqlite_journal import SqliteJournal
-from catagent.training.anchors import anchor_weights, is_local, keep_copy, settle_anchor
 from catagent.training.backend import choose_backend, grpo_trainer, needed
-from catagent.training.batches import Batch, Rewarding
+from catagent.training.base import GrpoTrainer, weights_are_spread
+from catagent.training.batches import Batch
 from catagent.training.callbacks import callbacks_for
-from catagent.training.checks import AnchorCheck
 from catagent.training.config import CaTConfig
-from catagent.training.datasets import Prompts, instruction_for, read_prompts
+from catagent.training.datasets import instruction_for, read_prompts
 from catagent.training.divergence import divergence
-from catagent.training.engine import EngineGenerator
-from catagent.training.exchange import Exchange
 from catagent.training.failures import TrainingStopped
-from catagent.training.generation import Generator
 from catagent.training.groups import Sampled
 from catagent.training.hyperparameters import grpo_config
 from catagent.training.loading import Policy, load_policy
-from catagent.training.local import LocalClient, Sampling, StepJournal, TrainingRegistry
 from catagent.training.methods import method_of
-from catagent.training.scoring import Scorer
+from catagent.training.pipeline import RewardPipeline
+from catagent.training.reward_function import cat_reward, said
 
 __all__ = ["CaTTrainer", "make_cat_trainer"]
-
-if TYPE_CHECKING:
-
-    class _Base:
-        """What is used of `trl.GRPOTrainer`."""
-
-        accelerator: Any
-        args: Any
-        model: Any
-        ref_model: Any
-        state: Any
-        control: Any
-        is_fsdp_enabled: bool
-        is_deepspeed_enabled: bool
-        num_generations: int
-        num_generations_eval: int
-        eos_token_ids: list[int]
-
-        def __init__(self, **options: Any) -> None: ...
-        def add_callback(self, callback: Any) -> None: ...
-        def train(self, resume_from_checkpoint: Any = None) -> Any: ...
-        def save_model(self, output_dir: str | None = None) -> None: ...
-        def _tokenize_prompts(self, prompts: list[Any]) -> Any: ...
-        def _save_checkpoint(self, model: Any, trial: Any) -> None: ...
-        def _calculate_rewards(
-            self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
-        ) -> Any: ...
-
-else:
-    _Base = object
 
 
 def make_cat_trainer(base: type, cls: type[CaTTrainer] | None = None) -> type[CaTTrainer]:
@@ -82,7 +46,7 @@ def make_cat_trainer(base: type, cls: type[CaTTrainer] | None = None) -> type[Ca
     return type(f"{cls.__name__}On{base.__name__}", (cls, base), {"_tag_names": ["catagent", "cat-rl"]})
 
 
-class CaTTrainer(_Base):
+class CaTTrainer(GrpoTrainer):
     """Trains `model` on references made from its own rollouts.
 
     `model` is a name (`docs/training.md`) or a model with its `processing_class`. `train_dataset` and
@@ -147,7 +111,7 @@ class CaTTrainer(_Base):
         super().__init__(
             model=policy.model,
             args=grpo,
-            reward_funcs=[_cat_reward, *reward_funcs],
+            reward_funcs=[cat_reward, *reward_funcs],
             train_dataset=data.dataset(chat=chat, instruction=instruction, columns=columns),
             eval_dataset=held_out.dataset(chat=chat, instruction=instruction, columns=columns)
             if held_out
@@ -161,113 +125,27 @@ class CaTTrainer(_Base):
             raise ConfigError(
                 "no parameter of the model is trainable: is its adapter loaded with is_trainable?"
             )
-        self._set_up_rewards(
-            policy, {"train": data, "eval": held_out}, templates,
-            chat=chat, judge=judge, anchor=anchor, proposer=rubric_proposer,
+        self.cat_rewards = rewards = RewardPipeline(
+            self, policy, {"train": data, "eval": held_out}, templates, chat=chat, instruction=instruction,
+            judge=judge, anchor=anchor, proposer=rubric_proposer,
         )  # fmt: skip
+        self.cat_anchor, self.cat_generator, self.cat_check = rewards.anchor, rewards.generator, rewards.check
+        self._weights, self._rewarding = rewards.weights, rewards.rewarding
+        atexit.register(self.close)
         self.cat_callbacks = callbacks_for(self)
         for callback in (*self.cat_callbacks, *callbacks):
             self.add_callback(callback)
-
-    def _set_up_rewards(
-        self,
-        policy: Policy,
-        data: dict[str, Prompts | None],
-        templates: Templates,
-        *,
-        chat: bool,
-        judge: str | Client | None,
-        anchor: Client | None,
-        proposer: str | Client | None,
-    ) -> None:
-        config, method = self.cat_config, method_of(self.cat_config.method)
-        self.cat_exchange = Exchange()
-        self.cat_anchor = settle_anchor(config, self.model, self.ref_model, fresh=policy.fresh)
-        if self.cat_anchor == "ref_adapter" and "ref" not in self.model.peft_config:
-            keep_copy(self.model, "anchor")
-        if self.cat_anchor == "ema":
-            keep_copy(self.model, "ema")
-        window = _window(self.model)
-        sampling = Sampling(
-            tokens=config.anchor_tokens or config.max_completion_length,
-            temperature=config.temperature,
-            top_p=config.top_p,
-            top_k=config.top_k,
-        )
-        local = is_local(self.cat_anchor) and anchor is None
-        spread = self.cat_spread
-        together = spread and self.accelerator.num_processes > 1
-        self._weights = anchor_weights(self.cat_anchor if local else "policy", self)
-        made = EngineGenerator if local and self.cat_anchor == "unsloth_vllm" else Generator
-        self.cat_generator = made(
-            self._weights, policy.tokenizer, sampling, chat=chat, template=dict(config.chat_template_kwargs),
-            context=window, at_once=config.anchor_batch,
-            seed=config.seed * 1_000_003 + self.accelerator.process_index,
-            agree=self._most if together and local else None,
-        )  # fmt: skip
-        own: str | Client = anchor or self.cat_anchor
-        if local:
-            own = LocalClient(self.cat_exchange, sampling, name=f"anchor:{self.cat_anchor}", context=window)
-        judge = judge or config.judge
-        proposer = proposer or config.rubric_proposer
-        roles = {"anchor": own, "judge": judge or own, "rubric_proposer": proposer or own}
-        away = frozenset(role for role, model in roles.items() if not isinstance(model, LocalClient))
-        weights = {"verifiable": method.verifiable, "open": method.open}
-        needed("catagent.training.soft")
-        cat = CaT(
-            own,
-            judge=judge,
-            rubric_proposer=proposer,
-            estimator=method.estimator,
-            question_aware=config.question_aware,
-            kind=config.settled_kind,
-            proposing=config.proposing or None,
-            judging=config.judging or None,
-            rewarding={**config.rewarding, **{k: dict(w) for k, w in weights.items() if w}} or None,
-            config=config.providers,
-            prompts=config.prompts,
-        ).reached_by(TrainingRegistry)
-        self.cat_output.mkdir(parents=True, exist_ok=True)
-        self._kept = SqliteJournal(self.cat_output / f"rewards-{self.accelerator.process_index}.sqlite")
-        cat.journal = journal = StepJournal(self._kept)
-        self.cat_pipeline = cat
-
-        def begin(step: str) -> None:
-            journal.step = step
-            self.cat_generator.begin(step)
-
-        self._rewarding = Rewarding(
-            config,
-            Scorer(
-                cat, method, self.cat_exchange, self.cat_generator.serve,
-                kind=config.settled_kind, away=away, seed=config.seed, stops=config.stop,
-                longest_wait=config.longest_wait, patience=config.judge_patience,
-                lockstep=self.cat_any if together and local else None,
-            ),
-            self.accelerator,
-            data,
-            begin=begin,
-            anchor_seconds=lambda: self.cat_exchange.served_seconds,
-            stop=self._stop_for,
-        )  # fmt: skip
-        probe = self.cat_generator.encode([{"role": "user", "content": "2 + 2 = 4, so 3 + 3 ="}])
-        self.cat_check = AnchorCheck(
-            self.cat_anchor, anchor_weights("policy", self), self._weights, probe[-64:], self.cat_output,
-            write=self.accelerator.is_main_process,
-        )  # fmt: skip
-        self._checks = local and not spread and self.cat_anchor != "unsloth_vllm"
-        atexit.register(self.close)
 
     def _calculate_rewards(
         self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
     ) -> Any:
         mode = "train" if self.model.training else "eval"
         step = int(self.state.global_step)
-        if mode == "train" and self._checks and (not self.cat_check.settled or step % 50 == 0):
+        if mode == "train" and self.cat_rewards.checks and (not self.cat_check.settled or step % 50 == 0):
             self.cat_check(step)
         ends = set(self.eos_token_ids)
         samples = [
-            Sampled(int(row["row"]), _said(completion), len(ids), bool(ids) and ids[-1] in ends)
+            Sampled(int(row["row"]), said(completion), len(ids), bool(ids) and ids[-1] in ends)
             for row, completion, ids in zip(inputs, completions, completion_ids_list, strict=True)
         ]
         kl = None
@@ -283,15 +161,15 @@ class CaTTrainer(_Base):
             row["cat_metrics"] = batch.metrics
         return super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
 
-    def _most(self, count: int) -> int:
+    def cat_most(self, count: int) -> int:
         """The largest of a number over all processes."""
         return int(max(needed("accelerate.utils").gather_object([count])))
 
     def cat_any(self, wanted: bool) -> bool:
         """Whether any process wants something; all must ask."""
-        return bool(self._most(int(wanted))) if self.accelerator.num_processes > 1 else wanted
+        return bool(self.cat_most(int(wanted))) if self.accelerator.num_processes > 1 else wanted
 
-    def _stop_for(self, reason: str) -> None:
+    def cat_stop(self, reason: str) -> None:
         """Save what there is and stop: called by all processes with the same reason."""
         folder = self.cat_save()
         raise TrainingStopped(
@@ -315,7 +193,7 @@ class CaTTrainer(_Base):
     @property
     def cat_spread(self) -> bool:
         """Whether each process holds a part of the weights, so that all generate together or not at all."""
-        return bool(self.is_fsdp_enabled or _is_zero3(self))
+        return weights_are_spread(self)
 
     @property
     def cat_stopped(self) -> str | None:
@@ -335,26 +213,7 @@ class CaTTrainer(_Base):
     def close(self) -> None:
         """Give back connections, the journal and the thread. A closed trainer makes no more rewards."""
         atexit.unregister(self.close)
-        if not self.cat_exchange.closed:
-            self.cat_exchange.do(self.cat_pipeline.aclose())
-            self.cat_exchange.close()
-            self._kept.close()
-
-
-def _cat_reward(
-    prompts: Any, completions: Any, *, cat_reward: Any, cat_metrics: Any, reference: Any, **known: Any
-) -> list[float | None]:
-    """What `_calculate_rewards` put into the rows, as a reward function of TRL."""
-    log_extra, log_metric = known.get("log_extra"), known.get("log_metric")
-    if log_extra is not None:
-        log_extra("reference", [text or "" for text in reference])
-    if log_metric is not None:
-        for name, value in cat_metrics[0].items():
-            log_metric(f"cat/{name}", value)
-    return list(cat_reward)
-
-
-_cat_reward.__name__ = "cat_reward"
+        self.cat_rewards.close()
 
 
 def _keeps_copy(config: CaTConfig, policy: Policy) -> bool:
@@ -365,25 +224,3 @@ def _keeps_copy(config: CaTConfig, policy: Policy) -> bool:
     whole = policy.peft_config is None and getattr(policy.model, "peft_config", None) is None
     asks = method_of(config.method).asks_anchor or config.reward_kl > 0
     return whole and asks and config.beta == 0 and config.anchor in ("auto", "ref_model")
-
-
-def _said(completion: Any) -> str:
-    """The text of a completion, as TRL gives it: a text, or messages."""
-    if isinstance(completion, str):
-        return completion
-    content = completion[-1].get("content") if completion else ""
-    if isinstance(content, list):
-        content = "".join(str(part.get("text", "")) for part in content)
-    return str(content or "")
-
-
-def _window(model: Any) -> int | None:
-    """The context window of a model, in tokens."""
-    text = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
-    known = getattr(text, "max_position_embeddings", None)
-    return int(known) if known else None
-
-
-def _is_zero3(trainer: Any) -> bool:
-    plugin = getattr(trainer.accelerator.state, "deepspeed_plugin", None)
-    return bool(plugin is not None and plugin.zero_stage == 3)

@@ -112,8 +112,9 @@ def test_any_estimator_is_a_method(trainer: Callable[..., Any]) -> None:
     assert any("+ 3?" in prompt for prompt in seen), "the anchor sees the question"
 
 
-def test_a_placebo_reads_the_rollouts_of_another_question(trainer: Callable[..., Any]) -> None:
-    made = trainer(method="placebo", max_steps=1)
+@pytest.mark.parametrize("method", ["placebo", "placebo_other"])
+def test_a_placebo_reads_the_rollouts_of_another_question(trainer: Callable[..., Any], method: str) -> None:
+    made = trainer(method=method, max_steps=1)
     watch = Watch(made)
     prompts: list[str] = []
     encode = made.cat_generator.encode
@@ -128,6 +129,20 @@ def test_a_placebo_reads_the_rollouts_of_another_question(trainer: Callable[...,
         mine = set(own) - set(other)
         assert all(repr(text)[1:-1] in prompt for text in foreign)
         assert not any(repr(text)[1:-1] in prompt for text in mine)
+
+
+def test_a_placebo_may_read_no_rollouts_at_all(trainer: Callable[..., Any]) -> None:
+    made = trainer(method="placebo_none:aware", max_steps=1)
+    watch = Watch(made)
+    prompts: list[str] = []
+    encode = made.cat_generator.encode
+    made.cat_generator.encode = lambda messages: prompts.append(str(messages)) or encode(messages)
+    made.train()
+    ((_, samples, batch),) = watch.batches
+    assert len(prompts) == len(watch.served) == 2
+    assert all("+ 3?" in prompt for prompt in prompts)
+    assert not any(sample.text in prompt for prompt in prompts for sample in samples if sample.text.strip())
+    assert any(value is not None for value in batch.rewards)
 
 
 def test_the_anchor_stays_and_the_policy_goes(trainer: Callable[..., Any]) -> None:
