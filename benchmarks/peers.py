@@ -332,9 +332,7 @@ def main() -> None:
     print()
     table(a.rows, found)
     if a.storm:
-        print(
-            f"\nOf the first {a.storm} requests half are refused with 429, without saying when to come back:\n"
-        )
+        print(f"\nOf the first {a.storm} requests half are refused (429), without a time to come back:\n")
         storms(found)
 
 
