@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from catagent.cli.figures import rows_of
-from catagent.cli.page import page, shown, table
+from catagent.cli.page import page, table
 from catagent.evaluation.calibration import Calibration, Judged
 from catagent.options import JudgeOptions
+from catagent.viewing.document import shown
 
 __all__ = ["calibration_page"]
 

@@ -1,17 +1,13 @@
-"""A page of tables: self-contained, no script, readable on a phone, safe with hostile text.
-
-All text goes through `shown`: escaped, and with characters that a reader would not see made visible.
-"""
+"""A page of tables: self-contained, no script, readable on a phone, safe with hostile text."""
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
 
 from catagent.errors import ConfigError
-from catagent.viewing.texts import visible
+from catagent.viewing.document import document
 
-__all__ = ["page", "shown", "table", "write_page"]
+__all__ = ["page", "table", "write_page"]
 
 _STYLE = """
 :root{color-scheme:light dark;--line:#8884;--met:#1a7f37;--unmet:#c0392b;--dim:#777}
@@ -31,23 +27,11 @@ details{border:1px solid var(--line);border-radius:.4rem;padding:.4rem .6rem;mar
 summary{cursor:pointer}
 ul{padding-left:1.2rem}
 """
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-
-
-def shown(text: object) -> str:
-    """`text` as HTML: escaped, hidden characters as their numbers."""
-    return html.escape(visible(str(text)))
 
 
 def page(title: str, body: str) -> str:
     """The whole page; `body` is HTML."""
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{shown(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>{shown(title)}</h1>\n{body}\n</body>\n</html>\n"
-    )
+    return document(title, _STYLE, body)
 
 
 def table(headings: list[str], rows: list[list[str]], *, text_columns: int = 1) -> str:

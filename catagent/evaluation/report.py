@@ -1,18 +1,16 @@
 """The report as one HTML file: nothing is fetched, nothing runs, and it reads on a phone and on paper.
 
-What comes from models and files goes through `_shown`: escaped, hidden characters as their numbers.
+What comes from models and files goes through `shown`: escaped, hidden characters as their numbers.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 from collections.abc import Sequence
 
 from catagent.evaluation.plots import Plot
 from catagent.evaluation.tables import Table
-from catagent.viewing.texts import visible
+from catagent.viewing.document import document, shown
 
 __all__ = ["report_page"]
 
@@ -51,57 +49,34 @@ def report_page(
     link: tuple[str, str] | None = None,
 ) -> str:
     """The page: facts, notes, plots, tables. `link` is the address and the words of the drill-down."""
-    parts = [f"<h1>{_shown(title)}</h1>"]
-    parts.append("<dl>" + "".join(f"<dt>{_shown(k)}</dt><dd>{_shown(v)}</dd>" for k, v in facts) + "</dl>")
+    parts = ["<dl>" + "".join(f"<dt>{shown(k)}</dt><dd>{shown(v)}</dd>" for k, v in facts) + "</dl>"]
     if notes:
-        parts.append('<ul class="notes">' + "".join(f"<li>{_shown(n)}</li>" for n in notes) + "</ul>")
+        parts.append('<ul class="notes">' + "".join(f"<li>{shown(n)}</li>" for n in notes) + "</ul>")
     if link:
         address = html.escape(link[0], quote=True)
-        parts.append(f'<p><a class="go" href="{address}">{_shown(link[1])}</a></p>')
+        parts.append(f'<p><a class="go" href="{address}">{shown(link[1])}</a></p>')
     first, rest = tables[:1], tables[1:]
     parts += [_table(t) for t in first]
     if plots:
         parts.append('<h2>Plots</h2>\n<div class="plots">' + "\n".join(map(_plot, plots)) + "</div>")
     parts += [_table(t) for t in rest]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_policy()}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_shown(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(parts)
-        + "\n</body>\n</html>\n"
-    )
-
-
-def _policy() -> str:
-    """Own style, and the style attributes of the plots; nothing else."""
-    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-    return (
-        f"default-src 'none'; style-src-elem 'sha256-{digest}'; "
-        "style-src-attr 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _shown(text: object) -> str:
-    return html.escape(visible(str(text)))
+    return document(title, _STYLE, "\n".join(parts), style_attributes=bool(plots))
 
 
 def _table(table: Table) -> str:
     def row(cells: Sequence[str], tag: str) -> str:
         kinds = [' class="t"' if i < table.text_columns else "" for i in range(len(cells))]
-        return "".join(f"<{tag}{k}>{_shown(c)}</{tag}>" for k, c in zip(kinds, cells, strict=True))
+        return "".join(f"<{tag}{k}>{shown(c)}</{tag}>" for k, c in zip(kinds, cells, strict=True))
 
     body = "\n".join(f"<tr>{row(cells, 'td')}</tr>" for cells in table.rows)
-    note = f'<p class="dim">{_shown(table.note)}</p>' if table.note else ""
+    note = f'<p class="dim">{shown(table.note)}</p>' if table.note else ""
     return (
-        f'<section>\n<h2>{_shown(table.title)}</h2>\n<div class="wide" tabindex="0"><table>\n'
+        f'<section>\n<h2>{shown(table.title)}</h2>\n<div class="wide" tabindex="0"><table>\n'
         f"<thead><tr>{row(table.headings, 'th')}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n"
         f"{note}</section>"
     )
 
 
 def _plot(plot: Plot) -> str:
-    svg = plot.svg.replace("<svg ", f'<svg aria-label="{_shown(plot.title)}" ', 1)
-    return (
-        f"<figure>{svg}<figcaption><b>{_shown(plot.title)}.</b> {_shown(plot.caption)}</figcaption></figure>"
-    )
+    svg = plot.svg.replace("<svg ", f'<svg aria-label="{shown(plot.title)}" ', 1)
+    return f"<figure>{svg}<figcaption><b>{shown(plot.title)}.</b> {shown(plot.caption)}</figcaption></figure>"
