@@ -23,7 +23,7 @@ from catagent.messages import (
     Task,
     Usage,
 )
-from catagent.viewing import Row, write_page
+from catagent.viewing import MethodReference, Row, write_page
 from tests.viewing import samples
 from tests.viewing.browser import Tab
 from tests.viewing.test_page import hostile
@@ -310,6 +310,30 @@ async def test_what_was_set_aside_comes_before_what_stands_in_its_place(tab: Tab
         True,
         False,
     ]
+
+
+async def test_on_an_open_question_methods_have_a_score_and_long_texts_a_bound(
+    tab: Tab, tmp_path: Path
+) -> None:
+    solution = samples.open_ended(n=3)
+    assert solution.reference is not None
+    long = solution.reference.model_copy(update={"text": "A line.\n" * 1_000})
+    row = Row(
+        "a",
+        solution,
+        references=(MethodReference("synthesis", solution.reference, 0.625), MethodReference("usc", long)),
+    )
+    write_page(tmp_path / "p.html", [row], title="t")
+    await tab.open((tmp_path / "p.html").as_uri())
+    await tab.until("document.querySelectorAll('mark').length > 0")
+    lines = [line.split() for line in await texts(tab, ".method > summary")]
+    assert lines == [["synthesis", "score", "0.625"], ["usc", "?", "undecided"]]
+    await tab.js("document.querySelectorAll('.method > summary')[1].click()")
+    tall = "document.querySelectorAll('.method')[1].querySelector('pre')"
+    assert await tab.js(f"{tall}.clientHeight") < 700
+    assert await tab.js(f"{tall}.tabIndex") == 0
+    await tab.call("Emulation.setEmulatedMedia", media="print")
+    assert await tab.js(f"{tall}.scrollHeight - {tall}.clientHeight") <= 1
 
 
 async def test_methods_fold_by_keys_and_stay_so_in_the_next_row(tab: Tab, methods: Path) -> None:

@@ -69,7 +69,7 @@ function method(row, one, first) {
     if (event.target.open && event.target.isConnected) markPassages(row, event.target);
   } },
   h('summary', null, h('b', null, one.name), ' ',
-    one.method === null ? h('span', { class: 'dim' }, 'failed') : stated(one), ' ', worth, ' ',
+    one.method === null ? h('span', { class: 'dim' }, 'failed') : row.kind !== 'open' && stated(one), ' ', worth, ' ',
     departure(one), ' ', one.fallback && chip('warn', 'fall-back')),
   one.method !== null && facts(one),
   one.error && one.error !== one.fallback && h('p', { class: 'error', dir: 'auto' }, one.error),
