@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 from .cleaning import simplified_text
@@ -50,7 +51,11 @@ _SAME = {
     "infinity": "infinite",
 }  # fmt: skip
 
+# Every answer of a group is compared with several others.
+_each_once = lru_cache(maxsize=4096)
 
+
+@_each_once
 def plain_words(text: str) -> str:
     """The words of an answer without LaTeX text commands, quotes and outer punctuation."""
     text = _MACRO.sub("", simplified_text(text)).replace("~", " ").replace("\\ ", " ")
@@ -59,6 +64,7 @@ def plain_words(text: str) -> str:
     return " ".join(text.strip(_EDGES).split())
 
 
+@_each_once
 def choice_of(text: str) -> str | None:
     """The letter of a multiple-choice answer in upper case: `(C)`, `C.`, `option c`, `C) 42`."""
     text = _MACRO.sub("", text).translate(_NO_BRACES).strip(" \t\n*")
@@ -73,6 +79,7 @@ def without_choice(text: str) -> str | None:
     return text[match.end() - 1 :].strip() if match else None
 
 
+@_each_once
 def is_words(text: str) -> bool:
     """Whether a text reads as words and not as a formula."""
     if not _WORDS_ONLY.match(text) or _CALL.search(text):
@@ -95,6 +102,7 @@ def number_word(words: str) -> int | None:
     return None
 
 
+@_each_once
 def _folded(words: str, rules: Rules) -> str:
     words = _ARTICLE.sub("", words)
     lowered = words.lower()
