@@ -1,4 +1,4 @@
-"""The files in examples/training: each holds with the code, and the small one trains a model made here."""
+"""The files in examples/training: each holds with the code, and each trains, on a model that is made here."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from catagent.cli.main import app
 from catagent.training.datasets import read_prompts
 from catagent.training.execution import plan
 from catagent.training.runs import read_run
+from tests.doubles import ProviderDouble
+from tests.judges import judge
 from tests.training import tiny
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,16 +55,31 @@ def test_the_data_of_the_small_one_are_there() -> None:
     assert read_prompts(ROOT / said["held_out"]).labelled
 
 
-def test_a_small_run_of_the_small_one_comes_to_its_end(tmp_path: Path, taught: Any) -> None:
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_a_small_run_of_it_comes_to_its_end(example: Path, tmp_path: Path, taught: Any) -> None:
     tiny.model(weights=taught).save_pretrained(tmp_path / "model")
     tiny.tokenizer().save_pretrained(tmp_path / "model")
     prompts, out = data(tmp_path, 4), tmp_path / "out"
-    settings = [f"model={tmp_path / 'model'}", f"data={prompts}", f"held_out={prompts}", f"output={out}"]
-    example = ROOT / "examples" / "training" / "tiny.yaml"
-    done = CliRunner().invoke(app, ["train", str(example), *settings, *SMALL])
-    assert done.exit_code == 0, done.output
+    settings = [
+        f"model={tmp_path / 'model'}",
+        f"data={prompts}",
+        f"held_out={prompts}",
+        f"output={out}",
+        *SMALL,
+    ]
+    kind = read_run(example, settings).config.settled_kind
+    with ProviderDouble(reply=judge(lambda response, criterion: len(response) % 2 == 0)) as double:
+        if kind == "open":  # with the judge on loopback instead of a provider's
+            config = tmp_path / "providers.yaml"
+            config.write_text(
+                yaml.safe_dump({"providers": {"double": {"api": "openai", "base_url": double.base_url}}})
+            )
+            settings += [f"providers={config}", "judge=double/m", "rubric_proposer=double/m"]
+        done = CliRunner().invoke(app, ["train", str(example), *settings])
+        assert done.exit_code == 0, done.output
+        assert bool(double.received) == (kind == "open")
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     (step,) = (line for line in lines if "loss" in line)
-    assert 0 <= step["reward"] <= 1
+    assert 0 <= step["reward"] + step.get("cat/over_length_limit", 0) <= 1
     assert json.loads((out / "summary.json").read_text())["steps"] == 1
     assert list((out / "model").iterdir())
