@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from catagent.cli.main import app
-from catagent.cli.page import shown
+from catagent.viewing.document import shown
 from tests.doubles import ProviderDouble
 from tests.judges import judge, says
 from tests.test_rewarding import play
