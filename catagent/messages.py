@@ -178,6 +178,8 @@ class Reference(Message):
     """The text that was set aside for this one, as a synthesis without a final answer is; several stand one
     after the other. Cut in the middle to about 20,000 characters in all; `None` where nothing was written, as
     when the request failed."""
+    cut_off: bool = False
+    """Whether who wrote it was stopped by a token limit, so that the text lacks its end."""
     rounds: int = Field(default=0, ge=0)
     """Synthesis rounds: more than 1 when the rollouts did not fit the context window together."""
 

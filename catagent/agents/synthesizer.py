@@ -147,8 +147,11 @@ class Synthesizer:
 
 def _reference(choice: Choice, reasoning: bool, parents: tuple[str, ...], rounds: int) -> Reference:
     text = unified(choice.text or "")
-    answer = extract(text) if reasoning and choice.finish_reason != "length" else None
-    return Reference(parents=parents, text=text, answer=answer, method="synthesis", rounds=rounds)
+    cut_off = choice.finish_reason == "length"
+    answer = extract(text) if reasoning and not cut_off else None
+    return Reference(
+        parents=parents, text=text, answer=answer, method="synthesis", rounds=rounds, cut_off=cut_off
+    )
 
 
 def _packed(texts: list[str], space: int | None) -> list[list[str]]:

@@ -144,7 +144,8 @@ def _reference_choice(solution: Solution) -> Body:
     if speaker is not None:
         message["content"] = speaker.text
         message["tool_calls"] = list(speaker.tool_calls)
-    reason = "stop" if speaker is None else "tool_calls"
+    cut_off = solution.reference is not None and solution.reference.cut_off
+    reason = "tool_calls" if speaker is not None else "length" if cut_off else "stop"
     return {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
 
 

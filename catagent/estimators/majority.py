@@ -47,6 +47,7 @@ async def vote(group: RolloutGroup) -> Reference:
         text=speaker.text or "",
         answer=speaker.answer,
         method="majority",
+        cut_off=speaker.finish_reason == "length",
     )
 
 
@@ -75,7 +76,11 @@ def kept(texts: Sequence[str]) -> str | None:
 
 def _abstained(speaker: Rollout, reason: str, method: str = "majority") -> Reference:
     return Reference(
-        parents=(speaker.id,), text=speaker.text or "", answer=None, method=method, fallback=reason
+        parents=(speaker.id,),
+        text=speaker.text or "",
+        method=method,
+        fallback=reason,
+        cut_off=speaker.finish_reason == "length",
     )
 
 

@@ -16,7 +16,7 @@ from catagent.errors import AccountError, ConfigError, EstimationError, ModelErr
 from catagent.estimators import Estimator, EstimatorContext, estimator
 from catagent.estimators.costs import EstimatorCost, Lengths, syntheses
 from catagent.estimators.majority import voted
-from catagent.estimators.synthesis import seen_question, states_an_answer
+from catagent.estimators.synthesis import seen_question, states_an_answer, unstated
 from catagent.gathering import gathered
 from catagent.messages import Reference, Rollout, RolloutGroup
 
@@ -85,7 +85,7 @@ def moa(
         except (ModelError, EstimationError) as error:
             return await voted(group, f"no aggregation: {error}")
         if group.kind != "open" and not await states_an_answer(reference, mixed):
-            return await voted(group, "the aggregation states no final answer", [reference.text])
+            return await voted(group, unstated("aggregation", reference), [reference.text])
         if not reference.text:
             return await voted(group, "the aggregation is empty")
         return reference.model_copy(update={"method": "moa"})

@@ -18,7 +18,7 @@ from catagent.agents.synthesizer import Synthesizer
 from catagent.errors import AccountError, ConfigError, EstimationError, ModelError
 from catagent.estimators import Estimator, EstimatorContext, estimator
 from catagent.estimators.costs import syntheses
-from catagent.estimators.synthesis import seen_question, states_an_answer
+from catagent.estimators.synthesis import seen_question, states_an_answer, unstated
 from catagent.messages import Reference, RolloutGroup
 
 __all__: list[str] = []
@@ -82,6 +82,6 @@ async def _alone(method: str, synthesis: Awaitable[Reference], seen: RolloutGrou
         update={
             "method": method,
             "answer": reference.answer if stated else None,
-            "fallback": None if stated and reference.text else "the synthesis states no final answer",
+            "fallback": None if stated and reference.text else unstated("synthesis", reference),
         }
     )

@@ -83,6 +83,7 @@ def rsa(
             index=variant,
             text=made.text,
             answer=made.answer,
+            finish_reason="length" if made.cut_off else None,
             model=context.anchor.name,
         )
 
@@ -99,7 +100,13 @@ def rsa(
             return await voted(group, "no aggregation could be had")
         made = [
             Reference(
-                id=r.id, parents=r.parents, text=r.text or "", answer=r.answer, method="rsa", rounds=rounds
+                id=r.id,
+                parents=r.parents,
+                text=r.text or "",
+                answer=r.answer,
+                method="rsa",
+                rounds=rounds,
+                cut_off=r.finish_reason == "length",
             )
             for r in members
         ]

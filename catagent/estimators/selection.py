@@ -26,7 +26,13 @@ def candidates(group: RolloutGroup) -> tuple[Rollout, ...]:
 
 def taken(rollout: Rollout, method: str) -> Reference:
     """The rollout as the reference."""
-    return Reference(parents=(rollout.id,), text=rollout.text or "", answer=rollout.answer, method=method)
+    return Reference(
+        parents=(rollout.id,),
+        text=rollout.text or "",
+        answer=rollout.answer,
+        method=method,
+        cut_off=rollout.finish_reason == "length",
+    )
 
 
 def by_selector(

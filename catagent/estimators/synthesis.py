@@ -18,7 +18,7 @@ from catagent.estimators.costs import EstimatorCost, Lengths, syntheses
 from catagent.estimators.majority import voted
 from catagent.messages import Answer, Reference, RolloutGroup, Task
 
-__all__ = ["question_of", "seen_question", "sharing", "states_an_answer"]
+__all__ = ["question_of", "seen_question", "sharing", "states_an_answer", "unstated"]
 
 
 def _cost(
@@ -56,7 +56,7 @@ def synthesis(
         except (ModelError, EstimationError) as error:
             return await voted(group, f"no synthesis: {error}")
         if group.kind != "open" and not await states_an_answer(reference, group):
-            return await voted(group, "the synthesis states no final answer", [reference.text])
+            return await voted(group, unstated("synthesis", reference), [reference.text])
         if not reference.text:
             return await voted(group, "the synthesis is empty")
         if support and group.kind != "open" and (found := await sharing(reference.answer, group)) < support:
@@ -77,6 +77,13 @@ async def states_an_answer(reference: Reference, group: RolloutGroup) -> bool:
     if answer is None or answer.source not in ("phrase", "last_line"):
         return answer is not None
     return await sharing(answer, group) > 0
+
+
+def unstated(what: str, reference: Reference) -> str:
+    """Why a verifiable group gets no answer from the reference; `what` names it."""
+    if reference.cut_off:
+        return f"the {what} was cut off at the anchor's token limit; give the anchor more max_tokens"
+    return f"the {what} states no final answer"
 
 
 async def sharing(answer: Answer | None, group: RolloutGroup) -> int:

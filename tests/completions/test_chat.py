@@ -122,6 +122,22 @@ async def test_a_failed_rollout_is_no_choice() -> None:
     assert [c.get("catagent") for c in made["choices"]] == [None, {"rollout": 0}, {"rollout": 2}]
 
 
+@pytest.mark.parametrize("kind", ["open", "verifiable"])
+async def test_a_reference_that_was_cut_off_says_so(kind: str) -> None:
+    def reply(asked: dict[str, Any], index: int) -> Reply | str:
+        if SYNTHESIS in prompt_of(asked):
+            return Reply("# UNIFIED RESPONSE\nIt is \\boxed{4} and", finish_reason="length")
+        return "\\boxed{4}"
+
+    async with ProviderDouble(reply=reply) as double, cat_on(double, kind=kind) as cat:
+        made = await complete(body(), cat)
+        items = await items_of(body(), cat)
+    content = "It is \\boxed{4} and" if kind == "open" else "\\boxed{4}"
+    assert made["choices"][0]["message"]["content"] == content
+    for whole in (made, items[-1].completion):
+        assert whole["choices"][0]["finish_reason"] == ("length" if kind == "open" else "stop")
+
+
 async def test_model_names() -> None:
     async with ProviderDouble(reply=cast(FOURS)) as double:
         profiles = {

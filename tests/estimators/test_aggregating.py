@@ -275,6 +275,9 @@ async def test_a_synthesis_that_was_cut_off_is_kept() -> None:
         "majority",
         "First \\boxed{4}, and then",
     )
+    assert "cut off at the anchor's token limit" in (
+        (solution.reference and solution.reference.fallback) or ""
+    )
 
 
 async def test_where_nothing_was_written_nothing_is_kept() -> None:
