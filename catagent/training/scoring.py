@@ -18,7 +18,7 @@ from typing import Any
 from catagent.agents.sampler import rollout_of
 from catagent.answers import extract
 from catagent.cat import CaT
-from catagent.errors import AccountError, BudgetError, CatError, ConfigError, JournalError
+from catagent.errors import AccountError, BudgetError, CatError, ConfigError, JournalError, ModelError
 from catagent.gathering import gathered
 from catagent.messages import ChatMessage, Rollout, RolloutGroup, Solution, Task, Usage
 from catagent.models.scoring import scoring_model, token_logprobs
@@ -177,7 +177,13 @@ class Scorer:
                     failure = "there is no other question in the batch to take rollouts from"
                 else:
                     if self._method.likelihoods:
-                        rollouts, spent = await self._likely(messages, rollouts)
+                        try:
+                            rollouts, spent = await self._likely(messages, rollouts)
+                        except AccountError:
+                            raise
+                        except ModelError as error:
+                            down = f"the anchor ({self._named('anchor')})" if "anchor" in self._away else None
+                            return Scored(group.index, values, failure=str(error), down=down)
                     solution = await self._solution(task, rollouts, donor)
                     values = [reward.value for reward in solution.rewards]
             elif rewards:

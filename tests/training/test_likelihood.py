@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from catagent.errors import ConfigError, ContextOverflowError, RequestError
+from catagent.errors import ConfigError, ConnectError, ContextOverflowError, RequestError
 from catagent.models.client import Completion, ModelRequest
 from catagent.models.scoring import Scorer
-from catagent.training import CaTConfig, method_of
+from catagent.training import CaTConfig, TrainingStopped, method_of
 from catagent.training.anchors import anchor_weights
 from catagent.training.engine import EngineGenerator
 from catagent.training.likelihood import Likelihoods, token_logprobs
@@ -229,6 +229,30 @@ def test_an_anchor_elsewhere_that_cannot_score_is_refused(trainer: Callable[...,
     made = trainer(method="min_ppl", max_steps=1, options={"anchor": Mute()})
     with pytest.raises(ConfigError, match=r"the method min_ppl: .* cannot score given text"):
         made.train()
+
+
+def test_an_anchor_elsewhere_that_is_dead_pauses_training_and_then_stops_it(
+    trainer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dead:
+        name = "far away"
+
+        async def complete(self, request: ModelRequest, on_delta: Any = None) -> Completion:
+            raise AssertionError("nothing is sampled")
+
+        async def score(self, model: str, context: str, text: str) -> Completion:
+            raise ConnectError("connection refused")
+
+        async def aclose(self) -> None: ...
+
+    waited: list[float] = []
+    monkeypatch.setattr("catagent.training.scoring.PAUSE", waited.append)
+    monkeypatch.setattr("catagent.models.retry.random.uniform", lambda a, b: 0.0)
+    monkeypatch.setattr("tenacity.wait.random.uniform", lambda a, b: 0.0)
+    made = trainer(method="min_ppl", max_steps=1, judge_patience=0.5, options={"anchor": Dead()})
+    with pytest.raises(TrainingStopped, match=r"the anchor \(far away\) has answered nothing"):
+        made.train()
+    assert waited
 
 
 def test_the_shared_engines_anchor_scores_without_the_adapter(taught: Any) -> None:
