@@ -7,7 +7,10 @@ sample is kept beside it, and a method costs the sum over the samples that it as
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NamedTuple
 
 import orjson
@@ -17,7 +20,7 @@ from catagent.models.client import Completion
 from catagent.models.journal import Journal
 from catagent.models.ledger import Ledger, Price
 
-__all__ = ["NOTHING", "Cost", "Meter", "total_cost"]
+__all__ = ["NOTHING", "Cost", "Meter", "Purchases", "total_cost"]
 
 
 class Cost(NamedTuple):
@@ -64,6 +67,31 @@ class Cost(NamedTuple):
 NOTHING = Cost()
 
 
+class Purchases:
+    """What is being bought: who wants the same sample waits for it and finds it in the journal.
+
+    Methods that ask the anchor the same thing, side by side, so get the same reply, and it is paid once.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[str, asyncio.Event] = {}
+
+    @asynccontextmanager
+    async def claim(self, keys: Sequence[str]) -> AsyncIterator[None]:
+        """See `SharedJournal.claim`. All keys are claimed at once, so that no two wait for each other."""
+        own = set(keys)
+        while taken := [self._open[key] for key in own if key in self._open]:
+            await taken[0].wait()
+        done = asyncio.Event()
+        self._open |= dict.fromkeys(own, done)
+        try:
+            yield
+        finally:
+            for key in own:
+                del self._open[key]
+            done.set()
+
+
 def total_cost(costs: dict[str, Cost]) -> Cost:
     """The sum over roles."""
     total = NOTHING
@@ -77,15 +105,22 @@ class Meter:
 
     `by_role` is what the samples cost that were asked for through it, bought now or found in `journal`.
     `seed` sets replications apart: the same question asked with another seed is another sample. Writes and
-    counts go on to `journal` and to `totals`.
+    counts go on to `journal` and to `totals`. Meters over one journal share their `purchases`.
     """
 
-    def __init__(self, journal: Journal, totals: Ledger, *, seed: int = 0) -> None:
+    def __init__(
+        self, journal: Journal, totals: Ledger, *, seed: int = 0, purchases: Purchases | None = None
+    ) -> None:
         self.by_role: dict[str, Cost] = {}
         self.ledger = _PricingLedger(totals)
         self._inner = journal
         self._seed = seed
         self._awaited: set[str] = set()
+        self._purchases = purchases or Purchases()
+
+    def claim(self, keys: Sequence[str]) -> AbstractAsyncContextManager[None]:
+        """See `SharedJournal.claim`."""
+        return self._purchases.claim([self._own(key) for key in keys])
 
     def get(self, key: str) -> bytes | None:
         """See `Journal.get`."""

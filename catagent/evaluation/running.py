@@ -21,7 +21,7 @@ from catagent.errors import BudgetError, CatError, ConfigError, QuorumError
 from catagent.estimators.synthesis import question_of
 from catagent.evaluation.benchmarks import Benchmark
 from catagent.evaluation.grading import Grader
-from catagent.evaluation.metering import Cost, Meter, total_cost
+from catagent.evaluation.metering import Cost, Meter, Purchases, total_cost
 from catagent.evaluation.methods import ENDS, Arm, estimated, foremost, outcome_of
 from catagent.evaluation.questions import Question
 from catagent.evaluation.records import Drawn, Outcome, Record
@@ -83,6 +83,7 @@ class Run:
     _finished: dict[tuple[int, int], Finished] = field(default_factory=dict)
     _tasks: dict[asyncio.Task[Finished], tuple[int, int]] = field(default_factory=dict)
     _endpoints: list[Endpoint] = field(default_factory=list)
+    _purchases: Purchases = field(default_factory=Purchases)
     _most: int = 1 << 30
 
     async def prepare(self) -> None:
@@ -168,7 +169,7 @@ class Run:
             self.on_finished(task.result())
 
     def _meter(self, seed: int) -> Meter:
-        return Meter(self.journal, self.totals, seed=seed)
+        return Meter(self.journal, self.totals, seed=seed, purchases=self._purchases)
 
     async def _twin(self, meter: Meter) -> CaT:
         return await self.cat.joined(totals=meter.ledger, journal=meter, on_wait=self.on_wait)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import orjson
 
 from catagent.messages import ChatMessage
 
-__all__ = ["FarJournal", "Journal", "MemoryJournal", "canonical", "sample_keys"]
+__all__ = ["FarJournal", "Journal", "MemoryJournal", "SharedJournal", "canonical", "sample_keys"]
 
 
 class Journal(Protocol):
@@ -36,6 +37,14 @@ class FarJournal(Journal, Protocol):
 
     async def fetch(self, keys: Sequence[str]) -> None:
         """Have what is kept under these keys here, for the calls of `get` that come next."""
+        ...
+
+
+class SharedJournal(Journal, Protocol):
+    """A journal for draws that run side by side and may ask for the same samples."""
+
+    def claim(self, keys: Sequence[str]) -> AbstractAsyncContextManager[None]:
+        """Wait until nobody else buys one of these samples, and keep others from it meanwhile."""
         ...
 
 

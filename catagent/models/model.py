@@ -7,6 +7,7 @@ and the top-up of what is missing, fall-back models, and which sample is which.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -143,9 +144,11 @@ class _Draw:
         fetch = getattr(self._model.journal, "fetch", None)
         if fetch is not None:  # a journal that is elsewhere (`FarJournal`)
             await fetch(self._keys)
-        missing = [i for i in range(len(self._results)) if not self._recall(i)]
-        if missing:
-            await self._fill(missing, 0)
+        claim = getattr(self._model.journal, "claim", None)
+        async with claim(self._keys) if claim is not None else nullcontext():  # a `SharedJournal`
+            missing = [i for i in range(len(self._results)) if not self._recall(i)]
+            if missing:
+                await self._fill(missing, 0)
         return [r if r is not None else _nothing(self._model.name) for r in self._results]
 
     def _recall(self, index: int) -> bool:

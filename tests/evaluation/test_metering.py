@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from catagent.evaluation.metering import Cost, Meter, total_cost
+from catagent.evaluation.metering import Cost, Meter, Purchases, total_cost
 from catagent.models.journal import MemoryJournal
 from catagent.models.ledger import Ledger
 from tests.cast import cast, cat_on
-from tests.doubles import ProviderDouble
+from tests.doubles import Fault, ProviderDouble
 
 PRICE = {"price": {"prompt": 1, "completion": 2}}
 DIFFERENT = cast(lambda i: f"\\boxed{{{i}}}")
@@ -39,6 +39,53 @@ async def test_the_cost_is_that_of_the_samples_bought_or_found() -> None:
     assert (cost.prompt_tokens, cost.completion_tokens) == (spent.prompt_tokens, spent.completion_tokens)
     assert cost.dollars == pytest.approx(spent.usd)
     assert again.usage.total.calls == 0
+
+
+async def test_what_is_wanted_twice_at_once_is_bought_once() -> None:
+    journal, totals, purchases = MemoryJournal(), Ledger(), Purchases()
+    replies = iter(range(100))
+    async with (
+        ProviderDouble(reply=cast(lambda i: f"\\boxed{{{next(replies)}}}"), latency=0.05) as double,
+        cat_on(double, provider=PRICE) as cat,
+    ):
+        meters = [Meter(journal, totals, purchases=purchases) for _ in range(3)]
+        texts = await asyncio.gather(
+            *(drawn(cat, meter, n) for meter, n in zip(meters, (4, 4, 2), strict=True))
+        )
+    assert texts[0] == texts[1]
+    assert texts[2] == texts[0][:2]
+    assert totals.usage().total.calls == 1
+    assert meters[0].by_role == meters[1].by_role, "each counts what it asked for"
+
+
+async def test_who_waited_buys_what_the_other_could_not() -> None:
+    journal, purchases = MemoryJournal(), Purchases()
+    faults = iter([Fault.status_code(400, "no")])
+    async with (
+        ProviderDouble(reply=DIFFERENT, faults=lambda body: next(faults, None), latency=0.05) as double,
+        cat_on(double) as cat,
+    ):
+        meters = [Meter(journal, Ledger(), purchases=purchases) for _ in range(2)]
+        texts = await asyncio.gather(*(drawn(cat, meter, 1) for meter in meters))
+    assert texts[0] == [None]
+    assert texts[1][0] is not None
+    assert [meter.lost for meter in meters] == [1, 0]
+
+
+async def test_who_gives_up_keeps_nobody_waiting() -> None:
+    purchases = Purchases()
+
+    async def buy() -> None:
+        async with purchases.claim(["a", "b"]):
+            await asyncio.sleep(60)
+
+    first, second = asyncio.create_task(buy()), asyncio.create_task(buy())
+    await asyncio.sleep(0)
+    first.cancel()
+    second.cancel()
+    await asyncio.gather(first, second, return_exceptions=True)
+    async with asyncio.timeout(5), purchases.claim(["b"]):
+        pass
 
 
 async def test_a_part_of_a_request_costs_its_share() -> None:
