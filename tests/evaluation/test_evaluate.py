@@ -49,6 +49,24 @@ async def test_every_method_sees_the_same_rollouts_and_they_are_bought_once() ->
     assert [r.donor for r in found.records] == ["q2", "q3", "q4", "q5", "q6", "q1"]
 
 
+async def test_methods_that_ask_the_same_share_the_reply(tmp_path: Path) -> None:
+    """The anchor never says the same twice; the methods ask it side by side."""
+    said = iter(range(10**6))
+    anchor = adder(synthesis=lambda prompt: f"# UNIFIED RESPONSE\n\\boxed{{{next(said)}}}")
+    methods = "synthesis,synthesis_vote:samples=1,auto:samples=1,agree=1,synthesis:support=0"
+    async with ProviderDouble(reply=anchor, latency=0.02) as double, cat_on(double, n=2) as cat:
+        first = await evaluate(sums(6), cat=cat, methods=methods, out=tmp_path)
+        asked = len([r for r in double.requests if "UNIFIED" in prompt_of(r.body)])
+        again = await evaluate(sums(6), cat=cat, methods=methods, out=tmp_path)
+        assert len([r for r in double.requests if "UNIFIED" in prompt_of(r.body)]) == asked == 6
+    for record in first.records:
+        answers = {name: outcome.answer for name, outcome in record.outcomes.items()}
+        auto = answers.pop("auto:samples=1,agree=1")
+        assert len(set(answers.values())) == 1, answers
+        assert auto == record.rollouts[0].answer, "they agree, so the vote decides"
+    assert [r.outcomes for r in again.records] == [r.outcomes for r in first.records]
+
+
 async def test_gold_answers_are_never_sent() -> None:
     rows = [{"id": "a", "question": "What is 1 + 1?", "answer": "GOLD-2"}, *sums(2)]
     async with ProviderDouble(reply=adder()) as double, cat_on(double, n=2) as cat:
