@@ -15,7 +15,7 @@ from .leaves import Leaves
 from .passages import last_boxes
 from .reader import MAX_LENGTH, Node, Unreadable, read
 from .rules import DEFAULT_RULES
-from .texts import choice_of, is_clock, is_words, number_word, plain_words, same_words, without_choice
+from .texts import choice_of, is_clock, is_words, number_word, plain_words, same_plain_words, without_choice
 
 _MEASURED = re.compile(
     r"^((?:[-\d.,/*^{}() ]|\\cdot|\\times)+) (m|g|s|h|L|l|N|J|W|V|K|[ckm]m)"
@@ -41,21 +41,21 @@ def _judge(a: str, b: str, leaves: Leaves) -> bool | None:
     if x == y:
         return True
     rules = leaves.rules
-    letters = choice_of(x), choice_of(y)
+    letters = _choice(x), _choice(y)
+    words = _words(a), _words(b)
     if letters[0] and letters[1]:
-        bare = len(plain_words(a)) == len(plain_words(b)) == 1
+        bare = len(words[0]) == len(words[1]) == 1
         if not (bare and x in "xyzijkmn" + "XYZIJKMN"):
             return letters[0] == letters[1]
     for mine, other, letter in ((a, b, letters[1]), (b, a, letters[0])):
         content = without_choice(mine) if letter is None else None
         if content and judge(content, other, leaves):
             return True
-    words = plain_words(a), plain_words(b)
-    if same_words(a, b, rules):
+    if same_plain_words(*words, rules):
         return True
     if is_clock(words[0]) and is_clock(words[1]):
         return False
-    wordy = is_words(words[0]), is_words(words[1])
+    wordy = _wordy(words[0]), _wordy(words[1])
     if all(wordy) and words[0].casefold() == words[1].casefold() and not rules.case_sensitive:
         return True
     if all(wordy) and not any(ch.isdigit() for text in words for ch in text):
@@ -99,9 +99,11 @@ def boxed_answer(text: str) -> str | None:
     return ", ".join(reversed(kept))
 
 
-@lru_cache(maxsize=4096)
-def _cleaned(text: str) -> str:
-    return clean(text)
+# Every answer of a group is compared with several others; all are bounded in length.
+_cleaned = lru_cache(maxsize=4096)(clean)
+_choice = lru_cache(maxsize=4096)(choice_of)
+_words = lru_cache(maxsize=4096)(plain_words)
+_wordy = lru_cache(maxsize=4096)(is_words)
 
 
 @lru_cache(maxsize=4096)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from functools import lru_cache
 from typing import Any
 
 from .cleaning import simplified_text
 from .rules import Rules
 
-__all__ = ["choice_of", "is_clock", "is_words", "number_word", "plain_words", "same_json", "same_words"]
+__all__ = [
+    "choice_of",
+    "is_clock",
+    "is_words",
+    "number_word",
+    "plain_words",
+    "same_json",
+    "same_plain_words",
+    "same_words",
+]
 
 _CHOICE = re.compile(
     r"^[\s(\[{]*(?:(?:option|choice|answer)\s*:?\s*)?[(\[{]*([A-Za-z])[)\]}.:]*$", re.IGNORECASE
@@ -51,11 +59,7 @@ _SAME = {
     "infinity": "infinite",
 }  # fmt: skip
 
-# Every answer of a group is compared with several others.
-_each_once = lru_cache(maxsize=4096)
 
-
-@_each_once
 def plain_words(text: str) -> str:
     """The words of an answer without LaTeX text commands, quotes and outer punctuation."""
     text = _MACRO.sub("", simplified_text(text)).replace("~", " ").replace("\\ ", " ")
@@ -64,7 +68,6 @@ def plain_words(text: str) -> str:
     return " ".join(text.strip(_EDGES).split())
 
 
-@_each_once
 def choice_of(text: str) -> str | None:
     """The letter of a multiple-choice answer in upper case: `(C)`, `C.`, `option c`, `C) 42`."""
     text = _MACRO.sub("", text).translate(_NO_BRACES).strip(" \t\n*")
@@ -79,7 +82,6 @@ def without_choice(text: str) -> str | None:
     return text[match.end() - 1 :].strip() if match else None
 
 
-@_each_once
 def is_words(text: str) -> bool:
     """Whether a text reads as words and not as a formula."""
     if not _WORDS_ONLY.match(text) or _CALL.search(text):
@@ -102,7 +104,6 @@ def number_word(words: str) -> int | None:
     return None
 
 
-@_each_once
 def _folded(words: str, rules: Rules) -> str:
     words = _ARTICLE.sub("", words)
     lowered = words.lower()
@@ -141,7 +142,11 @@ def _time(text: str) -> str | None:
 
 def same_words(a: str, b: str, rules: Rules) -> bool:
     """Equality of two texts up to case, articles, outer punctuation, and spellings of dates and times."""
-    x, y = plain_words(a), plain_words(b)
+    return same_plain_words(plain_words(a), plain_words(b), rules)
+
+
+def same_plain_words(x: str, y: str, rules: Rules) -> bool:
+    """The same of texts that `plain_words` gave."""
     if not x or not y:
         return False
     if not all(_LETTERS.match(words) or _date(words.lower()) or is_clock(words) for words in (x, y)):
