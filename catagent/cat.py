@@ -233,7 +233,7 @@ class CaT:
         `prompt` is a text, OpenAI-style messages or a `Task`; `params` (`temperature`, `tools`, …) go
         with the requests for rollouts. `emit` hears events as they happen. Rewards that cost calls, as
         those of open-ended tasks do, are made only when `rewards` asks for them. `donor` holds rollouts of
-        another question, for the estimator `placebo_other`.
+        another question, for an estimator that needs them, as `placebo_other` does.
 
         Raises `ConfigError` before anything is sent, `AccountError` when a provider refuses for good,
         `BudgetError`, and `QuorumError` when too few rollouts survive.
@@ -271,7 +271,7 @@ class CaT:
         `rubric` (texts, criteria, or mappings as in HealthBench) the task is open-ended and no reference
         is needed. A completion is a text, an assistant message, or `None` for one that failed; a group of
         rollouts drawn before is taken with all it knows. `donor` holds rollouts of another question, for
-        the estimator `placebo_other`.
+        an estimator that needs them, as `placebo_other` does.
         """
         given = None if rubric is None else brought_rubric(rubric)
         task = Task.of(prompt, kind="open" if given else kind or self.kind)

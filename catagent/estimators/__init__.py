@@ -149,7 +149,8 @@ def estimator(
     `cost` says what it takes; `logprobs` that it needs the log-probabilities of the rollouts, which are
     then asked for; `models` names the option that holds strings of other models, which it finds in
     `context.models`; `donor` that it needs the rollouts of another question, which it finds in
-    `context.donor` and which training takes from the same batch.
+    `context.donor`: `solve` and `score` are given them, an evaluation takes the next question's, training
+    one's from the same batch.
     """
     if set(name) & set(":,=+ "):
         raise ConfigError(f"an estimator's name has no colon, comma, equals sign, plus or space: {name!r}")

@@ -7,20 +7,20 @@ sample is kept beside it, and a method costs the sum over the samples that it as
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple
 
 import orjson
 
+from catagent.evaluation.purchases import Purchases
 from catagent.messages import RoleUsage, Usage
 from catagent.models.client import Completion
 from catagent.models.journal import Journal
 from catagent.models.ledger import Ledger, Price
 
-__all__ = ["NOTHING", "Cost", "Meter", "Purchases", "total_cost"]
+__all__ = ["NOTHING", "Cost", "Meter", "total_cost"]
 
 
 class Cost(NamedTuple):
@@ -65,31 +65,6 @@ class Cost(NamedTuple):
 
 
 NOTHING = Cost()
-
-
-class Purchases:
-    """What is being bought: who wants the same sample waits for it and finds it in the journal.
-
-    Methods that ask the anchor the same thing, side by side, so get the same reply, and it is paid once.
-    """
-
-    def __init__(self) -> None:
-        self._open: dict[str, asyncio.Event] = {}
-
-    @asynccontextmanager
-    async def claim(self, keys: Sequence[str]) -> AsyncIterator[None]:
-        """See `SharedJournal.claim`. All keys are claimed at once, so that no two wait for each other."""
-        own = set(keys)
-        while taken := [self._open[key] for key in own if key in self._open]:
-            await taken[0].wait()
-        done = asyncio.Event()
-        self._open |= dict.fromkeys(own, done)
-        try:
-            yield
-        finally:
-            for key in own:
-                del self._open[key]
-            done.set()
 
 
 def total_cost(costs: dict[str, Cost]) -> Cost:

@@ -21,8 +21,9 @@ from catagent.errors import BudgetError, CatError, ConfigError, QuorumError
 from catagent.estimators.synthesis import question_of
 from catagent.evaluation.benchmarks import Benchmark
 from catagent.evaluation.grading import Grader
-from catagent.evaluation.metering import Cost, Meter, Purchases, total_cost
+from catagent.evaluation.metering import Cost, Meter, total_cost
 from catagent.evaluation.methods import ENDS, Arm, estimated, foremost, outcome_of
+from catagent.evaluation.purchases import Purchases
 from catagent.evaluation.questions import Question
 from catagent.evaluation.records import Drawn, Outcome, Record
 from catagent.events import Emit
@@ -37,7 +38,6 @@ __all__ = ["Finished", "Run", "Stop"]
 
 Stop: TypeAlias = Literal["budget", "time", "interrupt"]
 _LEAST = 4
-_DONORS = "placebo_other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,11 @@ class Run:
     async def prepare(self) -> None:
         """Reach for every model that will be asked, before anything is bought. Raises `ConfigError`."""
         questions = self.benchmark.questions
-        if len(questions) < 2 and any(arm.base == _DONORS for arm in self.arms):
-            raise ConfigError("placebo_other needs at least two questions: it shows one the other's rollouts")
+        shown_others = next((arm.base for arm in self.arms if arm.plan.donor), None)
+        if len(questions) < 2 and shown_others is not None:
+            raise ConfigError(
+                f"{shown_others} needs at least two questions: it shows one the other's rollouts"
+            )
         run = await self.cat.begin()
         roles = ["sampler", "anchor", *(["judge"] if any(q.open for q in questions) else [])]
         models = [await run.model(role) for role in roles]
@@ -221,7 +224,7 @@ class Run:
             return Finished(Record(**known, error=str(error)))
         grader = Grader(question, await self._judge(question, seed) if question.open else None)
         donor = None
-        if any(arm.base == _DONORS for arm in self.arms):
+        if any(arm.plan.donor for arm in self.arms):
             donor = await self._donor(seed, number)
         rollouts = await self._graded(group, grader)
         made = await gathered(
@@ -281,7 +284,7 @@ class Run:
         meter = self._meter(seed)
         group = pool.model_copy(update={"rollouts": pool.rollouts[: arm.size]})
         given = donor and donor.model_copy(update={"rollouts": donor.rollouts[: arm.size]})
-        if arm.base == _DONORS and given is None:
+        if arm.plan.donor and given is None:
             return Outcome(error="no other question has rollouts"), None
         try:
             reference = await estimated(arm, await self._twin(meter), question.task, group, given)

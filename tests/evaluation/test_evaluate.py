@@ -95,6 +95,23 @@ async def test_an_estimator_of_ones_own_is_a_method_and_one_that_breaks_is_data(
     assert (broken.value, broken.error) == (None, "ZeroDivisionError: of its own")
 
 
+async def test_an_estimator_of_ones_own_is_shown_another_questions_rollouts() -> None:
+    @estimator("eval_envious", donor=True)
+    def envious(context: EstimatorContext) -> Any:
+        async def estimate(group: RolloutGroup) -> Reference:
+            assert context.donor is not None
+            seen = context.donor.survivors[0]
+            return Reference(text=seen.text or "", answer=seen.answer, method="eval_envious")
+
+        return estimate
+
+    async with ProviderDouble(reply=adder()) as double, cat_on(double, n=2) as cat:
+        found = await evaluate(sums(3), cat=cat, methods="eval_envious")
+        with pytest.raises(ConfigError, match="eval_envious needs at least two questions"):
+            await evaluate(sums(1), cat=cat, methods="eval_envious")
+    assert [r.outcomes["eval_envious"].answer for r in found.records] == ["4", "6", "2"]
+
+
 async def test_seeds_are_fresh_samples_and_their_error_is_kept_apart() -> None:
     draws = random.Random(5)
     reply = adder(lambda q, r: draws.random() < 0.5)

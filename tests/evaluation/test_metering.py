@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from catagent.evaluation.metering import Cost, Meter, Purchases, total_cost
+from catagent.evaluation.metering import Cost, Meter, total_cost
+from catagent.evaluation.purchases import Purchases
 from catagent.models.journal import MemoryJournal
 from catagent.models.ledger import Ledger
 from tests.cast import cast, cat_on
