@@ -11,7 +11,8 @@ from catagent.completions.problems import ApiError
 from catagent.completions.schema import Reading, Schema, schema_of
 from catagent.errors import AccountError, ModelError, RequestError
 from catagent.estimators import Estimator, EstimatorContext, estimator
-from catagent.estimators.majority import kept, most_confident
+from catagent.estimators.fallback import kept
+from catagent.estimators.majority import most_confident
 from catagent.estimators.synthesis import question_of
 from catagent.events import SynthesisStarted
 from catagent.messages import Reference, Rollout, RolloutGroup, Solution

@@ -6,20 +6,13 @@ Ties abstain: the reference then has no answer, so it rewards nobody.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from catagent.agents.fencing import shortened
 from catagent.answers import acluster
 from catagent.errors import EstimationError
 from catagent.estimators import Estimator, EstimatorContext, estimator
 from catagent.estimators.costs import EstimatorCost
 from catagent.messages import Reference, Rollout, RolloutGroup
 
-__all__ = ["kept", "most_confident", "vote", "voted"]
-
-_KEPT = 20_000
-_TEXTS = 8
-"""Characters that are kept of the texts which a vote stands in for, and of how many of them."""
+__all__ = ["most_confident", "vote"]
 
 
 @estimator("majority", cost=lambda n, lengths: EstimatorCost(n))
@@ -49,29 +42,6 @@ async def vote(group: RolloutGroup) -> Reference:
         method="majority",
         cut_off=speaker.finish_reason == "length",
     )
-
-
-async def voted(group: RolloutGroup, reason: str, rejected: Sequence[str] = ()) -> Reference:
-    """The vote in place of another method, which could not be had for `reason`.
-
-    `rejected` are the texts that the method wrote; `Reference.rejected` keeps them, within bounds.
-    """
-    reference = await vote(group)
-    also = f"; {reference.fallback}" if reference.fallback else ""
-    return reference.model_copy(update={"fallback": f"{reason}{also}", "rejected": kept(rejected)})
-
-
-def kept(texts: Sequence[str]) -> str | None:
-    """What `Reference.rejected` holds of texts that were set aside, `None` for none.
-
-    One is as it is, several stand under their numbers, each cut to its share.
-    """
-    said = [text for text in texts if text]
-    if len(said) < 2:
-        return shortened(said[0], _KEPT) if said else None
-    some = said[:_TEXTS]
-    share = _KEPT // len(some)
-    return "\n\n".join(f"[{i} of {len(said)}]\n{shortened(text, share)}" for i, text in enumerate(some, 1))
 
 
 def _abstained(speaker: Rollout, reason: str, method: str = "majority") -> Reference:

@@ -15,8 +15,8 @@ from catagent.agents.synthesizer import Synthesizer
 from catagent.errors import AccountError, ConfigError, EstimationError, ModelError
 from catagent.estimators import Estimator, EstimatorContext, estimator
 from catagent.estimators.costs import EstimatorCost, Lengths, syntheses
-from catagent.estimators.majority import voted
-from catagent.estimators.synthesis import seen_question, states_an_answer, unstated
+from catagent.estimators.fallback import unstated, voted
+from catagent.estimators.synthesis import seen_question, states_an_answer
 from catagent.gathering import gathered
 from catagent.messages import Reference, Rollout, RolloutGroup
 

@@ -18,7 +18,8 @@ from catagent.agents.synthesizer import Synthesizer
 from catagent.errors import AccountError, ConfigError, EstimationError, ModelError
 from catagent.estimators import Estimator, EstimatorContext, estimator
 from catagent.estimators.costs import syntheses
-from catagent.estimators.synthesis import seen_question, states_an_answer, unstated
+from catagent.estimators.fallback import unstated
+from catagent.estimators.synthesis import seen_question, states_an_answer
 from catagent.messages import Reference, RolloutGroup
 
 __all__: list[str] = []

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from catagent.agents.selector import Selector
 from catagent.errors import AccountError, EstimationError, ModelError
 from catagent.estimators import Estimator, EstimatorContext
-from catagent.estimators.majority import voted
+from catagent.estimators.fallback import voted
 from catagent.estimators.synthesis import question_of
 from catagent.gathering import gathered
 from catagent.messages import Reference, Rollout, RolloutGroup

@@ -15,10 +15,10 @@ from catagent.answers import acluster
 from catagent.errors import AccountError, EstimationError, ModelError
 from catagent.estimators import Estimator, EstimatorContext, estimator
 from catagent.estimators.costs import EstimatorCost, Lengths, syntheses
-from catagent.estimators.majority import voted
+from catagent.estimators.fallback import unstated, voted
 from catagent.messages import Answer, Reference, RolloutGroup, Task
 
-__all__ = ["question_of", "seen_question", "sharing", "states_an_answer", "unstated"]
+__all__ = ["question_of", "seen_question", "sharing", "states_an_answer"]
 
 
 def _cost(
@@ -77,13 +77,6 @@ async def states_an_answer(reference: Reference, group: RolloutGroup) -> bool:
     if answer is None or answer.source not in ("phrase", "last_line"):
         return answer is not None
     return await sharing(answer, group) > 0
-
-
-def unstated(what: str, reference: Reference) -> str:
-    """Why a verifiable group gets no answer from the reference; `what` names it."""
-    if reference.cut_off:
-        return f"the {what} was cut off at the anchor's token limit; give the anchor more max_tokens"
-    return f"the {what} states no final answer"
 
 
 async def sharing(answer: Answer | None, group: RolloutGroup) -> int:

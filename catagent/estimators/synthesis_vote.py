@@ -15,7 +15,7 @@ from catagent.errors import AccountError, EstimationError, ModelError
 from catagent.estimators import Estimator, EstimatorContext, estimator
 from catagent.estimators.costs import EstimatorCost, Lengths, syntheses
 from catagent.estimators.election import elected
-from catagent.estimators.majority import voted
+from catagent.estimators.fallback import voted
 from catagent.estimators.synthesis import seen_question, sharing, states_an_answer
 from catagent.gathering import gathered
 from catagent.messages import Reference, RolloutGroup

@@ -18,7 +18,6 @@ from catagent.errors import ConfigError
 from catagent.messages import Usage
 from catagent.models.client import Client
 from catagent.training.backend import choose_backend, grpo_trainer, needed
-from catagent.training.base import GrpoTrainer, weights_are_spread
 from catagent.training.batches import Batch
 from catagent.training.callbacks import callbacks_for
 from catagent.training.config import CaTConfig
@@ -26,6 +25,7 @@ from catagent.training.datasets import instruction_for, read_prompts
 from catagent.training.divergence import divergence
 from catagent.training.failures import TrainingStopped
 from catagent.training.groups import Sampled
+from catagent.training.grpo import GrpoTrainer, weights_are_spread
 from catagent.training.hyperparameters import grpo_config
 from catagent.training.loading import Policy, load_policy
 from catagent.training.methods import method_of
