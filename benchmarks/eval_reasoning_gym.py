@@ -2,10 +2,11 @@
 
     pip install reasoning-gym
     python -m benchmarks.eval_reasoning_gym chain_sum chain_sum.jsonl --size 300 --seed 42 --set max_digits=2
-    catagent eval chain_sum.jsonl --model M --n 8 --out run
+    catagent eval chain_sum.jsonl --model M --prompts benchmarks/short --n 8 --out run
 
 Nobody can have trained on questions that are made here, and short ones make several hundred groups of eight
-affordable on a processor. `reasoning-gym` is no dependency of catagent.
+affordable on a processor; `benchmarks/short` asks for the answer without reasoning. `reasoning-gym` is no
+dependency of catagent.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from pathlib import Path
 
 def setting(text: str) -> tuple[str, object]:
     name, equals, value = text.partition("=")
-    if not equals:
-        raise argparse.ArgumentTypeError(f"write NAME=VALUE, not {text!r}")
-    return name, json.loads(value)
+    try:
+        if equals:
+            return name, json.loads(value)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"write NAME=VALUE with a number, true, false or a list, not {text!r}")
 
 
 def main() -> None:
@@ -36,7 +40,10 @@ def main() -> None:
         gym = importlib.import_module("reasoning_gym")
     except ImportError:
         parser.error("this needs Reasoning Gym: pip install reasoning-gym")
-    made = gym.create_dataset(a.task, size=a.size, seed=a.seed, **dict(a.settings))
+    try:
+        made = gym.create_dataset(a.task, size=a.size, seed=a.seed, **dict(a.settings))
+    except (ValueError, TypeError, AssertionError) as error:
+        parser.error(f"Reasoning Gym makes no such questions: {error}")
     seen: set[str] = set()
     with a.out.open("w", encoding="utf-8") as out:
         for number, entry in enumerate(made):
