@@ -42,7 +42,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory, taught: Any) -> Path:
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    # Who breaks first says why; the other then only says that it was left alone.
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[:8000]}\n…\n{done.stderr[-4000:]}"
     return folder
 
 
