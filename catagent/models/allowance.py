@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from catagent.models.limiter import Concurrency, Limits, Pace
+from catagent.models.limiter import Concurrency, Limits, Pace, Request
 
 __all__ = ["Allowance", "Done", "Report", "Share"]
 
@@ -78,7 +78,7 @@ class _Holder:
     in_flight: int = 0
     slots: int = 0
     pace: float = 0.0
-    open: dict[int, tuple[float, list[float]]] = field(default_factory=dict)
+    open: dict[int, Request] = field(default_factory=dict)
 
 
 class Allowance:
@@ -124,19 +124,20 @@ class Allowance:
         full = sum(min(h.wants, h.slots) for h in self._holders.values()) >= int(self.concurrency.limit)
         in_flight = max(1, sum(h.in_flight for h in self._holders.values()))
         for number, ago in report.sent:
-            mine.open[number] = (now - ago, self.pace.sent(now - ago))
+            mine.open[number] = self.pace.sent(now - ago)
         for done in sorted(report.done, key=lambda d: -d.ago):
-            sent_at, record = mine.open.pop(done.number, (now, [now, 1.0]))
+            request = mine.open.pop(done.number, Request(now))
             if done.outcome == "ok":
+                self.pace.came_back(request, now, refused=False)
                 self.concurrency.succeeded(now - done.ago, saturated=done.saturated and full)
             elif done.outcome == "refused":
-                record[1] = 0.0
+                self.pace.came_back(request, now, refused=True)
                 if done.cuts == self.cuts and now - self._last_cut >= _COOLDOWN:
-                    self.cuts += 1
                     self._last_cut = now
-                    self.pace.refused(now, sent_at, paced=done.paced)
-                    if not done.paced:
-                        self.concurrency.refused(now, in_flight)
+                    if self.pace.refused(now, request.sent_at, paced=done.paced):
+                        self.cuts += 1
+                        if not done.paced:
+                            self.concurrency.refused(now, in_flight)
 
     def _give_back(self, report: Report) -> None:
         left = report.unused

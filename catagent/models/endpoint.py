@@ -122,7 +122,14 @@ class Endpoint:
                 failed = 1
                 raise
 
-        retries = retrying(self.policy, on_wait, lambda: self.limiter.accepted_at, lambda: self.failing)
+        limiter = self.limiter
+        retries = retrying(
+            self.policy,
+            on_wait,
+            lambda: limiter.accepted_at,
+            lambda: self.failing,
+            lambda: limiter.pace.chance.share > 0,
+        )
         try:
             return await retries(attempt_once)
         except _ListenerError as failure:

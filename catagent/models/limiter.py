@@ -13,6 +13,7 @@ Two controllers share the work, since a provider may count what is in flight or 
 
 A refusal is charged to the pace when the pace was what held the request back, else to the
 concurrency; only refusals of requests sent after the last cut count, so a burst of refusals cuts once.
+Refusals that a slower pace does not make rarer come by `Chance`, and are not charged to anything.
 `Retry-After` delays its own request and never these controllers.
 """
 
@@ -29,8 +30,9 @@ from typing import NamedTuple
 from asyncio_throttle import Throttler
 
 from catagent.errors import RateLimitError
+from catagent.models.chance import Chance
 
-__all__ = ["Concurrency", "Lease", "Limiter", "LimiterState", "Limits", "Pace"]
+__all__ = ["Concurrency", "Lease", "Limiter", "LimiterState", "Limits", "Pace", "Request"]
 
 _CUT = 0.8
 _UNDER_ACCEPTED = 0.92
@@ -119,14 +121,25 @@ class Concurrency:
         return levelled
 
 
+@dataclass(slots=True)
+class Request:
+    """One request as the pace remembers it: when it was sent, at which pace, and whether it was refused."""
+
+    sent_at: float
+    pace: float | None = None
+    refused: bool = False
+
+
 class Pace:
     """How many requests may be sent a second; unlimited until a provider refuses."""
 
     def __init__(self) -> None:
+        self.chance = Chance()
         self._base: float | None = None
+        self._heeded: float | None = None
         self._cut_at = 0.0
         self._exploring = True
-        self._sent: deque[list[float]] = deque()
+        self._sent: deque[Request] = deque()
         self._throttler = Throttler(rate_limit=1, period=1.0, retry_interval=0.005)
 
     @property
@@ -150,39 +163,61 @@ class Pace:
 
     def _rate(self, now: float) -> tuple[float, float]:
         """Requests sent in the second before `now`, and how many of them were accepted."""
-        sent, accepted = 0, 0.0
-        for at, count in reversed(self._sent):
-            if now - at > _WINDOW:
+        sent = accepted = 0
+        for request in reversed(self._sent):
+            if now - request.sent_at > _WINDOW:
                 break
-            if at <= now:
-                sent, accepted = sent + 1, accepted + count
+            if request.sent_at <= now:
+                sent, accepted = sent + 1, accepted + (not request.refused)
         return sent / _WINDOW, accepted / _WINDOW
 
-    def sent(self, now: float) -> list[float]:
-        """Note a request; the record it returns is marked when the request is refused."""
-        record = [now, 1.0]
-        self._sent.append(record)
-        while now - self._sent[0][0] > 3 * _WINDOW or len(self._sent) > _REMEMBERED:
+    def sent(self, now: float) -> Request:
+        """Note a request; what it returns is told to `came_back`."""
+        request = Request(now, self._heeded)
+        if request.pace is not None:
+            self.chance.sent(request.pace)
+        self._sent.append(request)
+        while now - self._sent[0].sent_at > 3 * _WINDOW or len(self._sent) > _REMEMBERED:
             self._sent.popleft()
-        return record
+        return request
 
-    def refused(self, now: float, sent_at: float, *, paced: bool) -> None:
-        """Cut to a little under the rate that was accepted in the second before the refused request."""
+    def came_back(self, request: Request, now: float, *, refused: bool) -> None:
+        """A request was accepted or refused; `refused` says what follows from that."""
+        request.refused = refused
+        self.chance.came_back(request.pace, now, refused=refused)
+
+    def refused(self, now: float, sent_at: float, *, paced: bool) -> bool:
+        """Cut to a little under the rate that was accepted in the second before the refused request.
+
+        Returns whether there was anything to learn: a refusal that comes by chance cuts nothing.
+        """
         sent, accepted = self._rate(sent_at)
         pace = self.at(now)
+        known = self.chance.share
+        if self.chance.explains(pace, now):
+            if not known:  # from here on it may grow
+                self._base, self._cut_at, self._exploring = pace, now, True
+            return False
         target = accepted * _UNDER_ACCEPTED if accepted else max(1.0, sent / 2)
-        if pace is not None:
+        if pace is not None and known:
+            # Below what is accepted now: if it was chance, as many as ever are refused there.
+            target = min(target, pace * _UNDER_ACCEPTED)
+        elif pace is not None:
             # Refusals that have nothing to do with the pace must not drive it to nothing at once.
             target = min(max(target, sent * _LEAST_KEPT), pace * _UNDER_ACCEPTED)
         self._base = max(target, _SLOWEST)
+        self._heeded = self._base
         self._cut_at = now
         self._exploring = self._exploring and not paced
+        return True
 
     def heeded(self, now: float) -> float | None:
         """The pace, unless it is so long ago that a provider refused that it is forgotten."""
         if self._base is not None and now - self._cut_at > _FORGOTTEN:
             self._base, self._exploring = None, True
-        return self.at(now)
+            self.chance.calm()
+        self._heeded = self.at(now)
+        return self._heeded
 
     async def wait(self) -> bool:
         """Wait for this request's turn. Returns whether there was anything to wait for."""
@@ -268,7 +303,7 @@ class Limiter:
         lease.sent_at = time.monotonic()
         self._sent += 1
         lease.saturated = self._sent >= int(self.concurrency.limit)
-        lease.record = self.pace.sent(lease.sent_at)
+        lease.request = self.pace.sent(lease.sent_at)
 
     async def _queue(self) -> None:
         waiter = asyncio.get_running_loop().create_future()
@@ -299,13 +334,13 @@ class Limiter:
             self._tokens.correct(lease.tokens - lease.used)
         if error is None:
             self.accepted_at = now
+            self.pace.came_back(lease.request, now, refused=False)
             self.concurrency.succeeded(now, saturated=lease.saturated)
         elif isinstance(error, RateLimitError):
-            lease.record[1] = 0.0
+            self.pace.came_back(lease.request, now, refused=True)
             if lease.sent_at >= self._last_cut and now - self._last_cut >= _COOLDOWN:
                 self._last_cut = now
-                self.pace.refused(now, lease.sent_at, paced=lease.paced)
-                if not lease.paced:
+                if self.pace.refused(now, lease.sent_at, paced=lease.paced) and not lease.paced:
                     self.concurrency.refused(now, in_flight)
         self._release()
 
@@ -313,7 +348,7 @@ class Limiter:
 class Lease:
     """Leave to send one request; tell it in `used` how many tokens that took."""
 
-    __slots__ = ("_limiter", "paced", "record", "saturated", "sent_at", "tokens", "used")
+    __slots__ = ("_limiter", "paced", "request", "saturated", "sent_at", "ticket", "tokens", "used")
 
     def __init__(self, limiter: Limiter, tokens: int) -> None:
         self._limiter = limiter
@@ -322,7 +357,9 @@ class Lease:
         self.sent_at = 0.0
         self.saturated = False
         self.paced = False
-        self.record: list[float] = []
+        self.request = Request(0.0)
+        self.ticket = (0, 0)
+        """Of a limiter that asks elsewhere: the request's number, and the cuts it was sent under."""
 
     async def __aenter__(self) -> Lease:
         await self._limiter._enter(self)  # noqa: SLF001 - a lease is the limiter's own half

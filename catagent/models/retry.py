@@ -80,9 +80,12 @@ class _Stop:
 
 
 class _Wait:
-    """What the provider asks for; else a random wait that grows. Refusals grow less: the pace slows them."""
+    """What the provider asks for; else a random wait that grows. Refusals grow less: the pace slows them,
+    and not at all when they come by chance.
+    """
 
-    def __init__(self, policy: RetryPolicy) -> None:
+    def __init__(self, policy: RetryPolicy, by_chance: Callable[[], bool]) -> None:
+        self._by_chance = by_chance
         self._backoff = wait_random_exponential(multiplier=0.5, max=policy.longest_wait)
 
     def __call__(self, state: RetryCallState) -> float:
@@ -90,7 +93,9 @@ class _Wait:
         if error is not None and error.retry_after is not None:
             return error.retry_after * random.uniform(1.0, 1.1)
         if isinstance(error, RateLimitError):
-            return random.uniform(0.25, 0.5) * min(16, 2.0**state.attempt_number)
+            return random.uniform(0.25, 0.5) * (
+                2.0 if self._by_chance() else min(16, 2.0**state.attempt_number)
+            )
         return self._backoff(state)
 
 
@@ -104,11 +109,12 @@ def retrying(
     on_wait: OnWait | None = None,
     accepted_at: Callable[[], float] = lambda: 0.0,
     failing: Callable[[], int] = lambda: 1,
+    by_chance: Callable[[], bool] = lambda: False,
 ) -> AsyncRetrying:
     """The retry loop for one request; the last error is raised as it came.
 
     `accepted_at` says when (`time.monotonic()`) the endpoint last accepted any request, `failing` how many
-    requests to it have failed and are not given up.
+    requests to it have failed and are not given up, `by_chance` whether its refusals are known to come so.
     """
 
     def before_sleep(state: RetryCallState) -> None:
@@ -118,7 +124,7 @@ def retrying(
 
     return AsyncRetrying(
         stop=_Stop(policy, accepted_at, failing),
-        wait=_Wait(policy),
+        wait=_Wait(policy, by_chance),
         retry=retry_if_exception_type((TransientError, RateLimitError)),
         before_sleep=before_sleep,
         reraise=True,

@@ -75,7 +75,7 @@ class SharedLimiter(Limiter):
         self._sent += 1
         lease.saturated = self._sent >= int(self.concurrency.limit)
         number = next(self._numbers)
-        lease.record = [float(number), float(self._share.cuts if self._share else 0)]
+        lease.ticket = (number, self._share.cuts if self._share else 0)
         self._news.append((number, lease.sent_at))
 
     def _bounded(self) -> bool:
@@ -132,7 +132,7 @@ class SharedLimiter(Limiter):
         elif isinstance(error, RateLimitError):
             outcome = "refused"
             self._kick.set()
-        number, cuts = (int(part) for part in lease.record)
+        number, cuts = lease.ticket
         self._ended.append((Done(number, 0.0, outcome, lease.paced, lease.saturated, cuts), now))
         self._release()
         self._talk()

@@ -193,9 +193,9 @@ def test_pace_is_never_nothing_and_never_far_beyond_what_was_sent(
     pace, now, cut = Pace(), 1000.0, 0.0
     for passed, refused, paced in steps:
         now += passed
-        record = pace.sent(now)
+        request = pace.sent(now)
+        pace.came_back(request, now, refused=refused)
         if refused:
-            record[1] = 0.0
             before = pace.at(now)
             pace.refused(now, now, paced=paced)
             cut = now
@@ -205,7 +205,7 @@ def test_pace_is_never_nothing_and_never_far_beyond_what_was_sent(
         current = pace.at(now)
         assert (current is None) == (not pace.active)
         if current is not None:
-            sent = sum(now - at <= 1 for at, _ in pace._sent)
+            sent = sum(now - one.sent_at <= 1 for one in pace._sent)
             assert current >= 0.2
             assert current <= max(pace.at(cut) or 0.0, 2 * sent + 2, 60.0 if now == cut else 0.0)
 
@@ -213,16 +213,16 @@ def test_pace_is_never_nothing_and_never_far_beyond_what_was_sent(
 def test_the_first_refusal_sets_a_pace_under_what_was_accepted() -> None:
     pace = Pace()
     assert pace.at(1000.0) is None
-    records = [pace.sent(1000.0 + i / 100) for i in range(80)]
-    for record in records[50:]:
-        record[1] = 0.0
-    pace.refused(1000.8, records[50][0], paced=False)
+    requests = [pace.sent(1000.0 + i / 100) for i in range(80)]
+    for request in requests[50:]:
+        pace.came_back(request, 1000.8, refused=True)
+    pace.refused(1000.8, requests[50].sent_at, paced=False)
     assert 44 <= (pace.at(1000.8) or 0) <= 50
 
 
 def test_one_early_refusal_does_not_stall_a_small_job() -> None:
     pace = Pace()
-    pace.sent(1000.0)[1] = 0.0
+    pace.came_back(pace.sent(1000.0), 1000.0, refused=True)
     pace.refused(1000.0, 1000.0, paced=False)
     assert (pace.at(1000.0) or 0) >= 1.0
 
@@ -395,18 +395,20 @@ def simulate(
 @pytest.mark.parametrize("kind", ["bucket", "sliding", "fixed"])
 @pytest.mark.parametrize("latency", [0.01, 0.2, 0.5])
 def test_an_unknown_rate_is_found_and_used(kind: Any, retry_form: Any, latency: float) -> None:
-    sent, rate, _, _ = simulate(
+    sent, rate, model, _ = simulate(
         lambda: [RateLimit(50, kind=kind, retry_form=retry_form, clock=time.monotonic)], latency, 800
     )
     assert sent <= 1.2
     assert rate >= 0.85 * 50
+    assert model.endpoint.limiter.pace.chance.share == 0
 
 
 @pytest.mark.parametrize(("per_second", "most"), [(5, 1.4), (20, 1.25), (200, 1.1)])
 def test_slow_and_fast_rates_are_found(per_second: int, most: float) -> None:
-    sent, rate, _, _ = simulate(
+    sent, rate, model, _ = simulate(
         lambda: [RateLimit(per_second, kind="sliding", clock=time.monotonic)], 0.1, per_second * 30
     )
+    assert model.endpoint.limiter.pace.chance.share == 0
     assert sent <= most
     assert rate >= 0.85 * per_second
 
@@ -447,6 +449,37 @@ def test_a_storm_ends_with_everything_delivered(seed: int, seconds: float) -> No
     assert usage.failed == usage.refused > 0
     assert sent <= 1.1
     assert needed / rate <= seconds + 12  # and soon after it has passed
+
+
+@pytest.mark.parametrize(("share", "seconds"), [(0.1, 60), (0.5, 60), (0.8, 120)])
+def test_refusals_that_come_by_chance_are_not_waited_out_for_ever(share: float, seconds: float) -> None:
+    """What an overloaded provider refuses is not refused less for being asked slowly."""
+    needed = 1000
+    sent, rate, model, _ = simulate(lambda: [by_chance(1e9, share)], 0.2, needed, Limits(64, 64))
+    assert needed / rate <= seconds
+    assert sent <= 1.1 / (1 - share)
+    assert model.endpoint.limiter.pace.chance.share == pytest.approx(share, abs=0.15)
+
+
+def test_a_limit_is_found_again_when_refusals_no_longer_come_by_chance() -> None:
+    sent, rate, model, _ = simulate(lambda: [by_chance(60.0), rate_limit(50)], 0.2, 8000)
+    assert sent <= 1.4  # of 8,000 some 1,500 went through the storm, at two requests each
+    assert 8000 / rate <= 60 + 8000 / 50
+    assert model.endpoint.limiter.pace.chance.share <= 0.1
+
+
+def test_a_limit_behind_refusals_by_chance_is_kept() -> None:
+    sent, rate, _, _ = simulate(lambda: [by_chance(1e9), rate_limit(20)], 0.2, 2000)
+    assert sent <= 2.8
+    assert rate >= 0.5 * 20
+
+
+def by_chance(seconds: float, share: float = 0.5) -> Limit:
+    return Storm(seconds, share, seed=1, clock=time.monotonic)
+
+
+def rate_limit(per_second: float) -> Limit:
+    return RateLimit(per_second, kind="sliding", clock=time.monotonic)
 
 
 async def test_the_rate_of_a_real_server_is_found() -> None:
