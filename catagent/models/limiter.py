@@ -137,6 +137,8 @@ class Pace:
         self.chance = Chance()
         self._base: float | None = None
         self._heeded: float | None = None
+        self._burst: float | None = None
+        """How fast requests were sent when the first of them was refused, which no pace held back."""
         self._cut_at = 0.0
         self._exploring = True
         self._sent: deque[Request] = deque()
@@ -184,7 +186,11 @@ class Pace:
     def came_back(self, request: Request, now: float, *, refused: bool) -> None:
         """A request was accepted or refused; `refused` says what follows from that."""
         request.refused = refused
-        self.chance.came_back(request.pace, now, refused=refused)
+        if request.pace is None and refused and self._burst is None:
+            self._burst = max(1.0, self._rate(now)[0])
+        if request.pace is None and self._burst is not None:
+            self.chance.sent(self._burst)
+        self.chance.came_back(request.pace or self._burst, now, refused=refused)
 
     def refused(self, now: float, sent_at: float, *, paced: bool) -> bool:
         """Cut to a little under the rate that was accepted in the second before the refused request.
@@ -214,7 +220,7 @@ class Pace:
     def heeded(self, now: float) -> float | None:
         """The pace, unless it is so long ago that a provider refused that it is forgotten."""
         if self._base is not None and now - self._cut_at > _FORGOTTEN:
-            self._base, self._exploring = None, True
+            self._base, self._burst, self._exploring = None, None, True
             self.chance.calm()
         self._heeded = self.at(now)
         return self._heeded
