@@ -147,10 +147,17 @@ class Synthesizer:
 
 def _reference(choice: Choice, reasoning: bool, parents: tuple[str, ...], rounds: int) -> Reference:
     text = unified(choice.text or "")
+    unsaid = cleaned(choice.text or "").strip() if not text else ""  # all stands before the heading
     cut_off = choice.finish_reason == "length"
     answer = extract(text) if reasoning and not cut_off else None
     return Reference(
-        parents=parents, text=text, answer=answer, method="synthesis", rounds=rounds, cut_off=cut_off
+        parents=parents,
+        text=text,
+        answer=answer,
+        method="synthesis",
+        rejected=unsaid or None,
+        rounds=rounds,
+        cut_off=cut_off,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,9 @@ def _reference(solution: Solution) -> None:
         console.print(Text(" · ".join(parts), style="bold"), soft_wrap=True)
         if reference.fallback:
             console.print(Text(reference.fallback, style="yellow"), soft_wrap=True)
+        if reference.rejected:
+            said = textwrap.shorten(reference.rejected, 200, placeholder="…")
+            console.print(Text(f"set aside: {said}", style="dim"), soft_wrap=True)
 
 
 def _costs(solution: Solution) -> str:

@@ -131,7 +131,8 @@ def _show_plan(described: Run, counted: Plan, *, quiet: bool) -> None:
         ("judge", config.judge or ("the anchor" if config.settled_kind == "open" else "-")),
         ("data", f"{counted.prompts} prompts, {counted.labelled} with labels; {counted.held_out} held out"),
         ("steps", f"{counted.steps} of {a_step}; each prompt about {counted.passes:.1f} times"),
-        ("generations", f"{counted.rollouts} rollouts, {counted.syntheses} syntheses"),
+        ("generations", f"{counted.rollouts} rollouts"),
+        ("anchor", f"{'unknown' if counted.anchor_calls is None else counted.anchor_calls} calls"),
         ("judge calls", f"about {counted.judge_calls}" if counted.judge_calls else "none"),
         ("output", str(described.output)),
     ]  # fmt: skip

@@ -8,7 +8,7 @@ from catagent.agents.fencing import shortened
 from catagent.estimators.majority import vote
 from catagent.messages import Reference, RolloutGroup
 
-__all__ = ["kept", "unstated", "voted"]
+__all__ = ["kept", "unstated", "voted", "wrote"]
 
 _KEPT = 20_000
 _TEXTS = 8
@@ -36,6 +36,11 @@ def kept(texts: Sequence[str]) -> str | None:
     some = said[:_TEXTS]
     share = _KEPT // len(some)
     return "\n\n".join(f"[{i} of {len(said)}]\n{shortened(text, share)}" for i, text in enumerate(some, 1))
+
+
+def wrote(reference: Reference) -> str:
+    """All that a method wrote: the text of its reference, or what it said without ever coming to one."""
+    return reference.text or reference.rejected or ""
 
 
 def unstated(what: str, reference: Reference) -> str:

@@ -15,7 +15,7 @@ from catagent.agents.synthesizer import Synthesizer
 from catagent.errors import AccountError, ConfigError, EstimationError, ModelError
 from catagent.estimators import Estimator, EstimatorContext, estimator
 from catagent.estimators.costs import EstimatorCost, Lengths, syntheses
-from catagent.estimators.fallback import unstated, voted
+from catagent.estimators.fallback import unstated, voted, wrote
 from catagent.estimators.synthesis import seen_question, states_an_answer
 from catagent.gathering import gathered
 from catagent.messages import Reference, Rollout, RolloutGroup
@@ -85,9 +85,9 @@ def moa(
         except (ModelError, EstimationError) as error:
             return await voted(group, f"no aggregation: {error}")
         if group.kind != "open" and not await states_an_answer(reference, mixed):
-            return await voted(group, unstated("aggregation", reference), [reference.text])
+            return await voted(group, unstated("aggregation", reference), [wrote(reference)])
         if not reference.text:
-            return await voted(group, "the aggregation is empty")
+            return await voted(group, "the aggregation is empty", [wrote(reference)])
         return reference.model_copy(update={"method": "moa"})
 
     return estimate

@@ -15,7 +15,7 @@ from catagent.answers import acluster
 from catagent.errors import AccountError, EstimationError, ModelError
 from catagent.estimators import Estimator, EstimatorContext, estimator
 from catagent.estimators.costs import EstimatorCost, Lengths, syntheses
-from catagent.estimators.fallback import unstated, voted
+from catagent.estimators.fallback import unstated, voted, wrote
 from catagent.messages import Answer, Reference, RolloutGroup, Task
 
 __all__ = ["question_of", "seen_question", "sharing", "states_an_answer"]
@@ -56,12 +56,12 @@ def synthesis(
         except (ModelError, EstimationError) as error:
             return await voted(group, f"no synthesis: {error}")
         if group.kind != "open" and not await states_an_answer(reference, group):
-            return await voted(group, unstated("synthesis", reference), [reference.text])
+            return await voted(group, unstated("synthesis", reference), [wrote(reference)])
         if not reference.text:
-            return await voted(group, "the synthesis is empty")
+            return await voted(group, "the synthesis is empty", [wrote(reference)])
         if support and group.kind != "open" and (found := await sharing(reference.answer, group)) < support:
             reason = f"{found} rollouts share the answer of the synthesis, {support} are asked for"
-            return await voted(group, reason, [reference.text])
+            return await voted(group, reason, [wrote(reference)])
         return reference
 
     return estimate

@@ -15,7 +15,7 @@ from catagent.errors import AccountError, EstimationError, ModelError
 from catagent.estimators import Estimator, EstimatorContext, estimator
 from catagent.estimators.costs import EstimatorCost, Lengths, syntheses
 from catagent.estimators.election import elected
-from catagent.estimators.fallback import voted
+from catagent.estimators.fallback import voted, wrote
 from catagent.estimators.synthesis import seen_question, sharing, states_an_answer
 from catagent.gathering import gathered
 from catagent.messages import Reference, RolloutGroup
@@ -64,7 +64,8 @@ def synthesis_vote(
         written = [t for t in tried if isinstance(t, Reference) and t.text]
         if not written:
             failure = next((t for t in tried if isinstance(t, Exception)), "the syntheses are empty")
-            return await voted(group, f"no synthesis: {failure}")
+            said = [wrote(t) for t in tried if isinstance(t, Reference)]
+            return await voted(group, f"no synthesis: {failure}", said)
         if group.kind == "open":
             return written[0].model_copy(update={"method": "synthesis_vote"})
         winner = await elected(written, group)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from catagent.errors import ConfigError
+from catagent.estimators import plan_of
 from catagent.training.cards import model_card
 from catagent.training.config import CaTConfig
 from catagent.training.datasets import Prompts, read_prompts
@@ -32,7 +33,8 @@ class Plan:
     held_out: int
     steps: int
     rollouts: int
-    syntheses: int
+    anchor_calls: int | None
+    """Texts that the anchor writes or scores for references; `None` where the method does not say."""
     judge_calls: int
     passes: float
     """How often each prompt comes up."""
@@ -67,7 +69,8 @@ def plan(run: Run) -> Plan:
         raise ConfigError("the placebo takes rollouts of another question, and there is one question")
     config.accumulation(int(os.environ.get("WORLD_SIZE", "1")))
     groups = config.max_steps * config.prompts_per_step
-    asked = groups if method.asks_anchor and not method.control else 0
+    cost = plan_of(method.estimator).cost(config.num_generations)
+    scored = config.num_generations if method.likelihoods else 0  # a sampler elsewhere tells them for nothing
     judged = groups * config.num_generations if config.settled_kind == "open" else 0
     return Plan(
         prompts=len(data),
@@ -75,7 +78,7 @@ def plan(run: Run) -> Plan:
         held_out=len(held_out) if held_out else 0,
         steps=config.max_steps,
         rollouts=groups * config.num_generations,
-        syntheses=asked,
+        anchor_calls=0 if method.control else None if cost is None else groups * (cost.calls + scored),
         judge_calls=judged * (1 if method.name == "judge_equivalence" else 5),
         passes=groups / len(data),
     )

@@ -46,6 +46,16 @@ def test_the_reference_goes_to_standard_output_and_the_rest_to_standard_error() 
     assert "rollout 3/3: answer 4.0" in done.stderr
 
 
+def test_what_the_vote_stands_in_for_is_shown() -> None:
+    with ProviderDouble(
+        reply=cast(BOXED, "# UNIFIED RESPONSE\nIt depends on [bold]the clock[/bold].")
+    ) as double:
+        done = catagent(double, "solve", "What is 2+2?", "--model", "openai/m", "--n", "3")
+    assert "the synthesis states no final answer" in done.stderr
+    assert "set aside: It depends on [bold]the clock[/bold]." in done.stderr
+    assert done.stdout == BOXED[0] + "\n"
+
+
 def test_json_is_the_whole_solution_and_nothing_else() -> None:
     with ProviderDouble(reply=cast(BOXED)) as double:
         done = catagent(

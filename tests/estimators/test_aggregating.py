@@ -280,6 +280,13 @@ async def test_a_synthesis_that_was_cut_off_is_kept() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["synthesis", "synthesis_vote:samples=1", "moa:models=double/a"])
+async def test_a_text_that_never_comes_to_its_reference_is_kept(name: str) -> None:
+    said = "First \\boxed{4}.\n\n# UNIFIED RESPONSE"
+    solution, _ = await estimated(name, lambda body: said)
+    assert (method(solution), solution.reference and solution.reference.rejected) == ("majority", said)
+
+
 async def test_where_nothing_was_written_nothing_is_kept() -> None:
     for faults in ([Fault.status_code(400, "no")], []):
         solution, _ = await estimated("synthesis", lambda body: "", faults=faults)

@@ -128,9 +128,13 @@ def test_a_dry_run_counts_and_leaves_nothing(here: Path) -> None:
     done = catagent("train", "run.yaml", "--dry-run", "kind=open", "judge=openai/gpt-5-mini")
     assert done.exit_code == 0, done.output
     assert "8 prompts, 8 with labels; 2 held out" in done.output
-    assert "16 rollouts, 4 syntheses" in done.output
+    assert "16 rollouts" in done.output
+    assert "4 calls" in done.output
     assert "about 80" in done.output
     assert not (here / "run").exists()
+    for method, calls in [("min_ppl", 16), ("mutual_predictability", 16), ("majority", 0), ("placebo", 4)]:
+        counted = catagent("train", "run.yaml", "--dry-run", f"method={method}")
+        assert f"{calls} calls" in counted.output, counted.output
 
 
 @pytest.mark.parametrize(
