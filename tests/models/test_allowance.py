@@ -10,10 +10,17 @@ import pytest
 from catagent.errors import BudgetError, RateLimitError
 from catagent.messages import Usage
 from catagent.models.allowance import Allowance, Done, Report
+from catagent.models.endpoint import Endpoint
 from catagent.models.ledger import Budget, Price
 from catagent.models.limiter import Limits
+from catagent.models.model import Model
+from catagent.models.retry import RetryPolicy
 from catagent.models.shared_ledger import Ask, Purse, Raise, SharedLedger
 from catagent.models.shared_limiter import SharedLimiter
+from tests.doubles import Storm
+from tests.models import virtual
+from tests.models.lanes import ASK
+from tests.models.simulated import Simulated
 
 
 class Clock:
@@ -105,6 +112,30 @@ async def test_two_limiters_in_front_of_one_allowance(limits: Limits) -> None:
             raise RateLimitError("no")
     await _left(allowance)
     assert allowance.cuts == 1
+
+
+def test_two_processes_go_on_through_refusals_that_come_by_chance() -> None:
+    async def work() -> tuple[float, int]:
+        loop = asyncio.get_running_loop()
+        allowance = Allowance(Limits(32, 32), loop.time)
+
+        async def exchange(who: str, report: Report) -> object:
+            await asyncio.sleep(0.001)
+            return allowance.exchange(who, report)
+
+        client, began = Simulated([Storm(1e9, 0.5, seed=1, clock=loop.time)], 0.2), loop.time()
+
+        def process(who: str) -> Model:
+            limiter = SharedLimiter(partial(exchange, who))  # type: ignore[arg-type]
+            policy = RetryPolicy(attempts=1)
+            return Model("sampler", [Endpoint("m", client, "m", limiter=limiter, policy=policy, widest=1)])
+
+        await asyncio.gather(*(process(who).samples(ASK, 300) for who in "ab"))
+        return loop.time() - began, client.sent
+
+    seconds, sent = virtual.run(work())
+    assert seconds <= 90
+    assert sent <= 2.3 * 600
 
 
 async def _left(allowance: Allowance) -> None:

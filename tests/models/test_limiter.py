@@ -13,17 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catagent.errors import RateLimitError, ServerError
-from catagent.models.client import Choice, Completion, ModelRequest, OnDelta
 from catagent.models.endpoint import Endpoint
 from catagent.models.ledger import Ledger
 from catagent.models.limiter import Concurrency, Limiter, Limits, Pace
 from catagent.models.model import Model
-from catagent.models.refusals import refusal
 from catagent.models.retry import RetryPolicy
 from tests.doubles import ConcurrencyLimit, ProviderDouble, RateLimit, Storm
 from tests.doubles.limits import Limit
 from tests.models import virtual
 from tests.models.lanes import ASK, drawing
+from tests.models.simulated import Simulated
 
 FIXED = Limits(start=4, max_concurrency=4)
 
@@ -338,38 +337,6 @@ def test_a_thousand_who_wait_for_their_turn_do_not_burn_a_core() -> None:
 
 
 # Finding out what a provider allows.
-
-
-class Simulated:
-    """A provider in virtual time, with the double's own limits."""
-
-    def __init__(self, limits: list[Limit], latency: float) -> None:
-        self.limits, self.latency = limits, latency
-        self.sent = self.in_flight = self.most = 0
-        self.draw = random.Random(1)
-
-    async def complete(self, request: ModelRequest, on_delta: OnDelta | None = None) -> Completion:
-        self.sent += 1
-        self.in_flight += 1
-        self.most = max(self.most, self.in_flight)
-        entered: list[Limit] = []
-        try:
-            await asyncio.sleep(0.001)
-            for limit in self.limits:
-                if (fault := await limit.enter({})) is not None:
-                    assert fault.status is not None
-                    headers = {name.lower(): value for name, value in fault.headers.items()}
-                    raise refusal(fault.status, fault.body, headers, model="m", where="simulated")
-                entered.append(limit)
-            await asyncio.sleep(self.latency * self.draw.uniform(0.7, 1.3))
-            return Completion((Choice("x"),), 1, 1)
-        finally:
-            self.in_flight -= 1
-            for limit in entered:
-                limit.leave()
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
 
 
 def simulate(
