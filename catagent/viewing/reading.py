@@ -164,6 +164,8 @@ class Reading:
 def read(path: str | Path, *, prompts: Prompts | None = None) -> Reading:
     """The rows of a trace, of a solution, of the output of a batch job or its folder, of a training run.
 
+    `prompts` gives the conversation of a row by its id, for files that do not hold it.
+
     Raises `ConfigError` for what cannot be opened or is none of these; a file in which nothing can be shown
     is found out when it is read.
     """
