@@ -67,9 +67,10 @@ def _facts(job: Job) -> list[str]:
     for endpoint in job.endpoints:
         state = endpoint.limiter.state
         pace = f", at most {state.pace:.1f} a second" if state.pace else ""
+        chance = f", {state.by_chance:.0%} refused at any pace" if state.by_chance else ""
         facts.append(
             f"{endpoint.name}: {state.in_flight} of {state.concurrency:.0f} in flight, "
-            f"{state.waiting} waiting{pace}"
+            f"{state.waiting} waiting{pace}{chance}"
         )
     facts += [
         f"{w.role} waits {w.seconds:.0f} s after attempt {w.attempt}: {' '.join(w.reason.split())[:120]}"

@@ -67,6 +67,8 @@ class Share(NamedTuple):
     again: float
     """Seconds until the next report is due."""
     lapses: float
+    by_chance: float
+    """Of all requests, the part that is refused however slowly they come."""
 
 
 @dataclass(slots=True)
@@ -163,6 +165,7 @@ class Allowance:
             self.cuts,
             max(self._again, 0.005 * len(self._holders)),
             self._lapses,
+            self.pace.chance.share,
         )
 
     def _slots(self, mine: _Holder) -> int:

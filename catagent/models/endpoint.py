@@ -128,7 +128,7 @@ class Endpoint:
             on_wait,
             lambda: limiter.accepted_at,
             lambda: self.failing,
-            lambda: limiter.pace.chance.share > 0,
+            lambda: limiter.by_chance > 0,
         )
         try:
             return await retries(attempt_once)

@@ -67,6 +67,8 @@ class LimiterState(NamedTuple):
     waiting: int
     concurrency: float
     pace: float | None
+    by_chance: float = 0.0
+    """Of all requests, the part that the provider refuses however slowly it is asked."""
 
 
 class Concurrency:
@@ -281,9 +283,13 @@ class Limiter:
     @property
     def state(self) -> LimiterState:
         """What the limiter does at present."""
-        return LimiterState(
-            self._sent, len(self._waiters), self.concurrency.limit, self.pace.at(time.monotonic())
-        )
+        pace = self.pace.at(time.monotonic())
+        return LimiterState(self._sent, len(self._waiters), self.concurrency.limit, pace, self.by_chance)
+
+    @property
+    def by_chance(self) -> float:
+        """See `LimiterState.by_chance`."""
+        return self.pace.chance.share
 
     def lease(self, tokens: int = 0) -> Lease:
         """Leave to send one request of about `tokens` tokens."""

@@ -52,7 +52,12 @@ class SharedLimiter(Limiter):
         """See `Limiter.state`: of this process."""
         pace = self._share.pace if self._share else None
         waiting = self._held - self._sent + len(self._waiters)
-        return LimiterState(self._sent, waiting, self.concurrency.limit, pace)
+        return LimiterState(self._sent, waiting, self.concurrency.limit, pace, self.by_chance)
+
+    @property
+    def by_chance(self) -> float:
+        """See `LimiterState.by_chance`: of the key, whoever asks."""
+        return self._share.by_chance if self._share else 0.0
 
     async def _enter(self, lease: Lease) -> None:
         if self._failure is not None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from catagent.errors import RateLimitError, ServerError
 from catagent.models.endpoint import Endpoint
 from catagent.models.ledger import Ledger
-from catagent.models.limiter import Concurrency, Limiter, Limits, Pace
+from catagent.models.limiter import Concurrency, Limiter, LimiterState, Limits, Pace
 from catagent.models.model import Model
 from catagent.models.retry import RetryPolicy
 from tests.doubles import ConcurrencyLimit, ProviderDouble, RateLimit, Storm
@@ -265,7 +265,7 @@ def test_other_failures_say_nothing_of_the_limit(error: Exception) -> None:
             with suppress(type(error)):
                 async with limiter.lease():
                     raise error
-        assert limiter.state == (0, 0, 4.0, None)
+        assert limiter.state == LimiterState(0, 0, 4.0, None)
 
     virtual.run(check())
 
