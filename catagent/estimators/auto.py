@@ -28,6 +28,7 @@ def _cost(
     state: float = 0.5,
     samples: int = 3,
     view: str | None = None,
+    support: int = 0,
 ) -> EstimatorCost:
     return syntheses(samples, n, lengths, aware=view == "aware", rollouts=n)
 
@@ -40,15 +41,16 @@ def auto(
     state: Annotated[float, Field(ge=0, le=1)] = 0.5,
     samples: Annotated[int, Field(ge=1, le=64)] = 3,
     view: Literal["blind", "aware"] | None = None,
+    support: Annotated[int, Field(ge=0)] = 0,
 ) -> Estimator:
     """The vote where rollouts agree or state no answer, else synthesis_vote.
 
     Costs no call to `samples` calls. The vote decides where at least `agree` of the rollouts share an
-    answer or fewer than `state` of them state one; an open task has a `synthesis`. `reference.method` says
-    which it was.
+    answer, fewer than `state` of them state one, or fewer than `support` share what the syntheses say; an
+    open task has a `synthesis`. `reference.method` says which it was.
     """
     seeing = f",{view}" if view else ""
-    several = make_estimator(f"synthesis_vote:samples={samples}{seeing}", context)
+    several = make_estimator(f"synthesis_vote:samples={samples},support={support}{seeing}", context)
     one = make_estimator("synthesis" + (f":{view}" if view else ""), context)
 
     async def estimate(group: RolloutGroup) -> Reference:

@@ -222,6 +222,8 @@ async def test_rounds_of_the_anchor_are_told() -> None:
         ("synthesis", "9", "9", "synthesis"),
         ("synthesis_vote:support=1", "9", "4", "majority"),
         ("synthesis_vote:support=1", "6", "6", "synthesis_vote"),
+        ("auto:samples=1", "6", "6", "synthesis_vote"),
+        ("auto:samples=1,support=2", "6", "4", "majority"),
     ],
 )
 async def test_a_synthesis_that_too_few_rollouts_share_gives_way_to_the_vote(
