@@ -126,7 +126,26 @@ def test_a_conversation_as_the_anchor_may_see_it() -> None:
             ]
         )
     )
-    assert spoken == "system: Be brief.\n\nuser: What?\n[image_url]"
+    assert spoken == (
+        "What was said before:\n\nsystem: Be brief.\n\nWhat is asked now:\n\nWhat?\n[image_url]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("roles", "shown"),
+    [
+        (
+            ["user", "assistant", "user"],
+            "What was said before:\n\nuser: 0\n\nassistant: 1\n\nWhat is asked now:\n\n2",
+        ),
+        (["user", "assistant"], "0\n\nassistant: 1"),
+        (["user", "assistant", "tool"], "0\n\nassistant: 1\n\ntool: 2"),
+        (["system"], "0"),
+    ],
+)
+def test_what_is_asked_stands_last_and_by_itself(roles: list[str], shown: str) -> None:
+    messages = [{"role": role, "content": str(i)} for i, role in enumerate(roles)]
+    assert question_of(Task.of(messages)) == shown
 
 
 async def test_both_estimators_take_the_same_group() -> None:
