@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from catagent.agents.conversation import question_of
 from catagent.agents.prompts import Prompts
 from catagent.agents.sampler import Sampler
 from catagent.background import run_in_background
@@ -21,7 +22,6 @@ from catagent.brought import Completion, given_reference, group_of, sampling_par
 from catagent.errors import ConfigError, QuorumError
 from catagent.estimators import Estimator, EstimatorContext, EstimatorPlan, plan_of
 from catagent.estimators.agreement import with_agreement
-from catagent.estimators.synthesis import question_of
 from catagent.events import Emit, Event, ReferenceReady, Solved, Started, Waiting
 from catagent.messages import (
     ChatMessage,

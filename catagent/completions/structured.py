@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import defaultdict
 
+from catagent.agents.conversation import question_of
 from catagent.agents.fencing import cleaned, fenced
 from catagent.completions.problems import ApiError
 from catagent.completions.schema import Reading, Schema, schema_of
@@ -13,7 +14,6 @@ from catagent.errors import AccountError, ModelError, RequestError
 from catagent.estimators import Estimator, EstimatorContext, estimator
 from catagent.estimators.fallback import kept
 from catagent.estimators.majority import most_confident
-from catagent.estimators.synthesis import question_of
 from catagent.events import SynthesisStarted
 from catagent.messages import Reference, Rollout, RolloutGroup, Solution
 from catagent.models.client import Choice

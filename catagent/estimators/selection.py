@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from catagent.agents.conversation import question_of
 from catagent.agents.selector import Selector
 from catagent.errors import AccountError, EstimationError, ModelError
 from catagent.estimators import Estimator, EstimatorContext
 from catagent.estimators.fallback import voted
-from catagent.estimators.synthesis import question_of
 from catagent.gathering import gathered
 from catagent.messages import Reference, Rollout, RolloutGroup
 

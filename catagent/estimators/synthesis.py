@@ -10,15 +10,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from catagent.agents.conversation import question_of
 from catagent.agents.synthesizer import Synthesizer
 from catagent.answers import acluster
 from catagent.errors import AccountError, EstimationError, ModelError
 from catagent.estimators import Estimator, EstimatorContext, estimator
 from catagent.estimators.costs import EstimatorCost, Lengths, syntheses
 from catagent.estimators.fallback import unstated, voted, wrote
-from catagent.messages import Answer, ChatMessage, Reference, RolloutGroup, Task
+from catagent.messages import Answer, Reference, RolloutGroup
 
-__all__ = ["question_of", "seen_question", "sharing", "states_an_answer"]
+__all__ = ["seen_question", "sharing", "states_an_answer"]
 
 
 def _cost(
@@ -89,26 +90,3 @@ def seen_question(context: EstimatorContext, view: Literal["blind", "aware"] | N
     """The question, if the anchor is to see it: as `view` says, else as the run is set up."""
     aware = context.question_aware if view is None else view == "aware"
     return question_of(context.task) if aware else None
-
-
-def question_of(task: Task) -> str:
-    """The conversation as plain text, for agents that may see the question.
-
-    What is to be answered stands last and by itself: a weak model solves the first question that it reads,
-    which in a conversation with examples is not the one that is asked.
-    """
-    said = [(str(message.get("role")), _text(message)) for message in task.messages]
-    asked = max((i for i, (role, text) in enumerate(said) if role == "user" and text), default=0)
-    before = [f"{role}: {text}" for role, text in said[:asked] if text]
-    now = [text if i == 0 else f"{role}: {text}" for i, (role, text) in enumerate(said[asked:]) if text]
-    if before:
-        before.insert(0, "What was said before:")
-        now.insert(0, "What is asked now:")
-    return "\n\n".join([*before, *now])
-
-
-def _text(message: ChatMessage) -> str:
-    content = message.get("content") or ""
-    if isinstance(content, list):
-        return "\n".join(str(part.get("text", f"[{part.get('type')}]")) for part in content)
-    return str(content)

@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
+from catagent.agents.conversation import question_of
 from catagent.agents.judge import Judge
 from catagent.agents.sampler import Sampler
 from catagent.answers import acluster
 from catagent.cat import CaT
 from catagent.errors import BudgetError, CatError, ConfigError, QuorumError
-from catagent.estimators.synthesis import question_of
 from catagent.evaluation.benchmarks import Benchmark
 from catagent.evaluation.grading import Grader
 from catagent.evaluation.metering import Cost, Meter, total_cost

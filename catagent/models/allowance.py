@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from catagent.models.limiter import Concurrency, Limits, Pace, Request
+from catagent.models.limiter import Concurrency, Limits
+from catagent.models.pace import Pace, Request
 
 __all__ = ["Allowance", "Done", "Report", "Share"]
 

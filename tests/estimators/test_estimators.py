@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from catagent.agents.conversation import question_of
 from catagent.agents.prompts import Prompts
 from catagent.answers import extract
 from catagent.cat import CaT
@@ -19,7 +20,6 @@ from catagent.estimators import (
 )
 from catagent.estimators.agreement import with_agreement
 from catagent.estimators.majority import most_confident, vote
-from catagent.estimators.synthesis import question_of
 from catagent.messages import Reference, Rollout, RolloutGroup, Task
 from catagent.models.model import Model
 from tests.cast import cast, cat_on

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from catagent.errors import RateLimitError, ServerError
 from catagent.models.endpoint import Endpoint
 from catagent.models.ledger import Ledger
-from catagent.models.limiter import Concurrency, Limiter, LimiterState, Limits, Pace
+from catagent.models.limiter import Concurrency, Limiter, LimiterState, Limits
 from catagent.models.model import Model
+from catagent.models.pace import Pace
 from catagent.models.retry import RetryPolicy
 from tests.doubles import ConcurrencyLimit, ProviderDouble, RateLimit, Storm
 from tests.doubles.limits import Limit
